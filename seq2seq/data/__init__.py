@@ -1,0 +1,1 @@
+"""Corpora to batches: sources of pairs, encoded stores, length buckets."""

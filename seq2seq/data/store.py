@@ -1,0 +1,202 @@
+"""Encoded pairs: made once, kept as Arrow, memory-mapped, gathered without a loop over tokens."""
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from datasets import Dataset, Features, Value
+from datasets import Sequence as ListOf
+from datasets.arrow_writer import ArrowWriter
+from tqdm import tqdm
+
+from seq2seq.data.sources import Corpus, Pair, usable
+from seq2seq.errors import DataError, require
+from seq2seq.symbols import BOS, EOS, PAD
+from seq2seq.tensors import Batch, Padded
+from seq2seq.text.pipeline import Pipeline
+
+FORMAT = 1
+log = logging.getLogger("seq2seq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """Which pairs are left out of training; blank ones always are."""
+
+    max_source_length: int = 250
+    """Most source tokens."""
+    max_target_length: int = 250
+    """Most target tokens."""
+    max_ratio: float = 0.0
+    """Most tokens of the longer side for one of the shorter, from 10 tokens on; 0: any."""
+
+    def __post_init__(self) -> None:
+        for key in ("max_source_length", "max_target_length"):
+            require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
+        fits = self.max_ratio == 0 or self.max_ratio >= 1
+        require(fits, "max_ratio", "0 or at least 1", self.max_ratio)
+
+    def reason(self, source: Sequence[int], target: Sequence[int]) -> str | None:
+        """Returns why a pair is left out, or None."""
+        if not source or not target:
+            return "blank"
+        if len(source) > self.max_source_length or len(target) > self.max_target_length:
+            return "too long"
+        short, long = sorted((len(source), len(target)))
+        return "ratio" if self.max_ratio and long >= 10 and long > self.max_ratio * short else None
+
+
+class PairStore:
+    """Encoded pairs on disk; only their lengths are in memory."""
+
+    def __init__(self, table: Dataset, dropped: Counter[str] | None = None) -> None:
+        self._rows = table.with_format("arrow")
+        self.dropped = dropped if dropped is not None else Counter[str]()
+        columns = table.data.table
+        self.source_lengths = pc.list_value_length(columns["source"]).to_numpy()
+        self.target_lengths = pc.list_value_length(columns["target"]).to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.source_lengths)
+
+    def share(self, side: str, token: int) -> float:
+        """Returns how large a share of one side's tokens ``token`` is."""
+        ids = pc.list_flatten(self._rows.data.table[side])
+        return float(pc.mean(pc.equal(ids, token)).as_py())
+
+    def texts(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
+        """Returns the texts of the given pairs, where the store keeps them."""
+        table = self._rows[rows.tolist()]
+        return table["source_text"].to_pylist(), table["target_text"].to_pylist()
+
+    def gather(self, rows: np.ndarray) -> Batch:
+        """Returns the given pairs as a batch for teacher forcing."""
+        table = self._rows[rows.tolist()]
+        source, target = (_flat(table[side]) for side in ("source", "target"))
+        return make_batch(*source, *target)
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of all rows in a row, and each row's length."""
+    lists = column.combine_chunks()
+    return lists.flatten().to_numpy(), pc.list_value_length(lists).to_numpy()
+
+
+def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of all rows in a row, and each row's length."""
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    flat = np.fromiter((one for row in rows for one in row), np.int64, int(lengths.sum()))
+    return flat, lengths
+
+
+def pad(flat: np.ndarray, lengths: np.ndarray, *, before: int = 0, after: int = 0) -> Padded:
+    """Lays rows of ids out as one padded tensor, with room at their beginning or end."""
+    width = before + after + int(lengths.max(initial=0))
+    values = np.full((len(lengths), width), PAD, np.int64)
+    steps = np.arange(width)
+    values[(steps >= before) & (steps < before + lengths[:, None])] = flat
+    return Padded(
+        torch.from_numpy(values), torch.from_numpy(lengths.astype(np.int64) + before + after)
+    )
+
+
+def make_batch(
+    source: np.ndarray,
+    source_lengths: np.ndarray,
+    target: np.ndarray,
+    target_lengths: np.ndarray,
+) -> Batch:
+    """Pads sources and targets; targets get the start symbol as input, the end symbol as output."""
+    target_in = pad(target, target_lengths, before=1)
+    target_out = pad(target, target_lengths, after=1)
+    target_in.values[:, 0] = BOS
+    target_out.values.scatter_(1, target_out.lengths[:, None] - 1, EOS)
+    return Batch(pad(source, source_lengths), target_in, target_out)
+
+
+def encode_corpus(
+    corpus: Corpus,
+    source: Pipeline,
+    target: Pipeline,
+    filters: FilterConfig,
+    cache: Path,
+    *,
+    keep_text: bool = False,
+) -> PairStore:
+    """Encodes a corpus, or finds it encoded in ``cache``: keyed by content and pipelines.
+
+    Raises:
+        DataError: No pair is left after filtering; says how many were dropped and why.
+    """
+    facts = [FORMAT, corpus.fingerprint(), source.fingerprint, target.fingerprint]
+    key = hashlib.sha256(json.dumps([*facts, asdict(filters), keep_text]).encode()).hexdigest()[:32]
+    path = cache / f"{key}.arrow"
+    counts = path.with_suffix(".json")
+    if not counts.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        dropped = _write(path, corpus, source, target, filters, keep_text)
+        counts.write_text(json.dumps(dropped), encoding="utf-8")
+    store = PairStore(Dataset.from_file(str(path)), Counter(json.loads(counts.read_text())))
+    if not len(store):
+        raise DataError(f"{corpus.name}: no pair is left, {describe(store.dropped)}")
+    return store
+
+
+def describe(dropped: Counter[str]) -> str:
+    """Says how many pairs were dropped, and why."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
+    return f"{dropped.total():,} dropped" + (f" ({reasons})" if reasons else "")
+
+
+def _write(
+    path: Path,
+    corpus: Corpus,
+    source: Pipeline,
+    target: Pipeline,
+    filters: FilterConfig,
+    keep_text: bool,
+) -> Counter[str]:
+    """Encodes the corpus to an Arrow file, under a temporary name until it is whole."""
+    ids, text = ListOf(Value("int32")), Value("string")
+    columns = {"source": ids, "target": ids}
+    columns |= {"source_text": text, "target_text": text} if keep_text else {}
+    draft = path.with_suffix(f".tmp-{os.getpid()}")
+    dropped: Counter[str] = Counter()
+    pairs = tqdm(usable(corpus.pairs(), dropped), f"encode {corpus.name}", disable=None, unit="")
+    writer = ArrowWriter(path=str(draft), features=Features(columns))
+    try:
+        for some in _chunks(pairs, 10_000):
+            texts = [list(side) for side in zip(*some, strict=True)]
+            rows = zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True)
+            kept = []
+            for row in rows:
+                reason = filters.reason(row[0], row[1])
+                if reason is None:
+                    kept.append(row)
+                else:
+                    dropped[reason] += 1
+            sides = [list(side) for side in zip(*kept, strict=True)] or [[] for _ in range(4)]
+            writer.write_batch(dict(zip(columns, sides, strict=False)))
+        writer.finalize()
+        draft.replace(path)
+    finally:
+        writer.close()
+        draft.unlink(missing_ok=True)
+    return dropped
+
+
+def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
+    """Cuts a stream into lists of ``size``."""
+    stream = iter(pairs)
+    while some := list(islice(stream, size)):
+        yield some

@@ -1,0 +1,1 @@
+"""Evaluation: metrics with signatures, and reports."""

@@ -1,0 +1,174 @@
+"""From a run folder to something usable."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from seq2seq import config as configuration
+from seq2seq.data.store import flatten, pad
+from seq2seq.errors import CheckpointError, nearest
+from seq2seq.evaluation.report import plot_attention
+from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.search.beam import beam_search
+from seq2seq.search.greedy import greedy_search
+from seq2seq.search.stepper import Hypothesis, SearchConfig
+from seq2seq.tasks import TASKS, Pipelines, TranslationConfig, build_model
+from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.trainer import load_weights, pick_device
+
+CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
+MOST_TOKENS = 1000
+"""Longer sources are cut."""
+log = logging.getLogger("seq2seq")
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """A text that the model found for a source."""
+
+    text: str
+    score: float
+    """Log-probability in nats, divided by length to the length penalty."""
+    source_tokens: tuple[str, ...] = field(repr=False, default=())
+    target_tokens: tuple[str, ...] = field(repr=False, default=())
+    """The tokens; the end symbol is the last."""
+    attention: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0)))
+    """``[T, S]``: where each target token looked; a row sums to 1."""
+    alternatives: "tuple[Translation, ...]" = field(repr=False, default=())
+    """All hypotheses asked for, best first, this one included."""
+
+    def alignment(self) -> list[int]:
+        """Returns, for each target token, the source token that it looked at most."""
+        return [int(step) for step in self.attention.argmax(axis=1)] if self.attention.size else []
+
+    def plot_attention(self, path: str | Path | None = None) -> Path:
+        """Draws where each target token looked; returns the picture's path.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+        """
+        path = Path("attention.png" if path is None else path)
+        plot_attention(self.attention, self.source_tokens, self.target_tokens, path)
+        return path
+
+
+class Translator:
+    """Translates texts.
+
+    >>> translator = Translator.load("runs/quickstart")  # doctest: +SKIP
+    >>> translator(["Total: $5.00"])[0].text  # doctest: +SKIP
+    'Total: US$ 5,00'
+    """
+
+    def __init__(self, model: Seq2Seq, pipelines: Pipelines, search: SearchConfig) -> None:
+        self.model = model
+        self.pipelines = pipelines
+        self.search = search
+
+    @classmethod
+    def load(
+        cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto"
+    ) -> "Translator":
+        """Loads a run folder.
+
+        Raises:
+            CheckpointError: It is no run folder, or the checkpoint is missing or damaged.
+        """
+        folder = Path(run)
+        config = read_config(folder)
+        pipelines = Pipelines.load(folder / PIPELINE)
+        model = build_model(config, pipelines)
+        load_weights(model, Checkpoints(folder / CHECKPOINTS).get(checkpoint))
+        return cls(model.to(pick_device(device)).eval(), pipelines, config.search)
+
+    def __call__(
+        self,
+        texts: Sequence[str],
+        *,
+        beam_size: int | None = None,
+        n_best: int = 1,
+        batch_size: int = 64,
+        search: SearchConfig | None = None,
+    ) -> list[Translation]:
+        """Translates each text; the order is kept, a blank text gives a blank one.
+
+        Texts of similar lengths share a batch; batch and neighbours do not change a result.
+        """
+        search = search or self.search
+        if beam_size is not None:
+            search = replace(search, beam_size=max(beam_size, n_best))
+        rows = self._encode(texts)
+        order = sorted((index for index, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
+        results = [Translation("", 0.0, alternatives=(Translation("", 0.0),)) for _ in texts]
+        for start in range(0, len(order), batch_size):
+            some = order[start : start + batch_size]
+            hypotheses = self._search([rows[index] for index in some], search)
+            for index, found in zip(some, hypotheses, strict=True):
+                results[index] = self._read(rows[index], found[:n_best])
+        return results
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encodes all texts; cuts those that are too long, and says so."""
+        rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
+        rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
+        long = [number for number, row in enumerate(rows, 1) if len(row) > MOST_TOKENS]
+        if long:
+            log.warning(
+                "%d of %d texts longer than %s tokens are cut there; the first is number %d",
+                len(long), len(rows), f"{MOST_TOKENS:,}", long[0],
+            )  # fmt: skip
+        return [row[:MOST_TOKENS] for row in rows]
+
+    def _search(self, rows: list[list[int]], search: SearchConfig) -> list[list[Hypothesis]]:
+        """Searches for the hypotheses of one batch."""
+        source = pad(*flatten(rows)).to(self.model.device)
+        if search.beam_size == 1:
+            return [[one] for one in greedy_search(self.model, source, search)]
+        return beam_search(self.model, source, search)
+
+    def _read(self, row: list[int], found: list[Hypothesis]) -> Translation:
+        """Turns hypotheses into text."""
+        source_tokens = tuple(self.pipelines.source.tokens(row))
+        texts = self.pipelines.target.decode([one.ids for one in found])
+        some = [
+            Translation(
+                text,
+                one.score,
+                source_tokens,
+                (*self.pipelines.target.tokens(one.ids), "<eos>"),
+                one.attention[:, : len(row)].float().cpu().numpy(),
+            )
+            for text, one in zip(texts, found, strict=True)
+        ]
+        return replace(some[0], alternatives=tuple(some))
+
+
+def read_config(folder: Path) -> TranslationConfig:
+    """Reads the configuration of a run.
+
+    Raises:
+        CheckpointError: The folder is no run folder.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        beside = [run.name for run in folder.parent.glob("*") if (run / CONFIG).is_file()]
+        what = "is not a run folder" if folder.is_dir() else "does not exist"
+        raise CheckpointError(
+            f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
+            + nearest(folder.name, beside)
+        )
+    mapping: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    task = mapping.get("task") if isinstance(mapping, dict) else None
+    if task not in TASKS:
+        raise CheckpointError(f"{path}: task: must be one of {', '.join(TASKS)}, got {task!r}")
+    return configuration.load(TASKS[task], path)
+
+
+def load(run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Translator:
+    """Loads a run folder as what its task makes of it: a :class:`Translator`."""
+    return Translator.load(run, checkpoint=checkpoint, device=device)

@@ -1,0 +1,1 @@
+"""Models: parts joined into something that can be trained and searched."""

@@ -1,0 +1,144 @@
+"""The encoder-decoder: from a batch of ids to its loss, and step by step for search."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seq2seq.errors import require
+from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
+from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.tokens import TokenHead, TokenInput
+from seq2seq.tensors import Batch, Padded
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(RecurrentConfig):
+    """Recurrent encoder."""
+
+    bidirectional: bool = True
+    """Read the source in both directions; each gets half of `hidden_size`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        even = not self.bidirectional or self.hidden_size % 2 == 0
+        require(even, "hidden_size", "even where bidirectional", self.hidden_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqConfig:
+    """Encoder-decoder with recurrent layers."""
+
+    embedding_size: int = 256
+    """Width of the source's and the target's embeddings."""
+    word_dropout: float = 0.0
+    """Chance of leaving out a whole source or target input token, while training."""
+    output_dropout: float = 0.3
+    """Chance of zeroing a feature that the output layer sees, while training."""
+    tie_embeddings: bool = True
+    """Share the target embedding with the output layer."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The encoder."""
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    """The decoder."""
+
+    def __post_init__(self) -> None:
+        require(self.embedding_size >= 1, "embedding_size", "at least 1", self.embedding_size)
+        require(0 <= self.word_dropout < 1, "word_dropout", "in [0, 1)", self.word_dropout)
+        require(0 <= self.output_dropout < 1, "output_dropout", "in [0, 1)", self.output_dropout)
+        output = self.decoder.output_size
+        require(
+            not self.tie_embeddings or output in (0, self.embedding_size),
+            "decoder.output_size",
+            f"0 or embedding_size ({self.embedding_size}) where tie_embeddings is true",
+            output,
+        )
+        widths = self.encoder.hidden_size, self.decoder.hidden_size
+        require(
+            self.decoder.attention != "dot" or widths[0] == widths[1],
+            "decoder.hidden_size",
+            f"encoder.hidden_size ({widths[0]}) where attention is dot",
+            widths[1],
+        )
+
+
+class Bridge(nn.Module):
+    """Makes every decoder layer's first state from an encoder layer's last one.
+
+    ``tanh(W s + b)`` (Cho et al. 2014, appendix A.1.2); the top layers meet, and where the decoder
+    is deeper its lowest layers share the encoder's lowest.
+    """
+
+    def __init__(self, encoder: Recurrent, decoder: Recurrent) -> None:
+        super().__init__()
+        lowest = len(encoder.layers) - len(decoder.layers)
+        self.sources = [max(0, lowest + index) for index in range(len(decoder.layers))]
+        self.layers = nn.ModuleList(
+            nn.Linear(encoder.state_size, decoder.state_size) for _ in self.sources
+        )
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, final: Float[Tensor, "B L _"]) -> Float[Tensor, "B M ND"]:
+        """Returns the first state of all decoder layers."""
+        states = [
+            layer(final[:, source]) for layer, source in zip(self.layers, self.sources, strict=True)
+        ]
+        return torch.tanh(torch.stack(states, dim=1))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a model gives to a search."""
+
+    log_probs: Float[Tensor, "B K V"]
+    state: DecoderState
+    attention: Float[Tensor, "B K S"]
+
+
+class Seq2Seq(nn.Module):
+    """Recurrent encoder-decoder with attention (Sutskever et al. 2014; Bahdanau et al. 2015)."""
+
+    def __init__(self, config: Seq2SeqConfig, source_vocab: int, target_vocab: int) -> None:
+        super().__init__()
+        size, encoder, decoder = config.embedding_size, config.encoder, config.decoder
+        output_size = decoder.output_size or size
+        self.source_input = TokenInput(source_vocab, size, config.word_dropout)
+        self.encoder = Recurrent(encoder, size, bidirectional=encoder.bidirectional)
+        self.target_input = TokenInput(target_vocab, size, config.word_dropout)
+        self.decoder = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
+        self.bridge = Bridge(self.encoder, self.decoder.layers)
+        self.dropout = nn.Dropout(config.output_dropout)
+        tied = self.target_input if config.tie_embeddings else None
+        self.head = TokenHead(target_vocab, output_size, tied)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    def start(self, source: Padded) -> tuple[Memory, DecoderState]:
+        """Reads the source: returns what the decoder looks at, and its first state."""
+        vectors = self.source_input(source.values)
+        outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), source.lengths)
+        memory = self.decoder.remember(outputs, source.valid)
+        return memory, self.decoder.start(self.bridge(final))
+
+    def forward(self, batch: Batch) -> Float[Tensor, "B T O"]:
+        """Returns the output layer's inputs for a teacher-forced target."""
+        memory, state = self.start(batch.source)
+        outputs, _ = self.decoder(self.target_input(batch.target_in.values), state, memory)
+        features: Tensor = self.dropout(outputs)
+        return features
+
+    def loss(self, batch: Batch, smoothing: float = 0.0) -> Float[Tensor, ""]:
+        """Returns the cross-entropy of a batch, summed over its target tokens, in nats."""
+        return self.head.loss(self(batch), batch.target_out, smoothing)
+
+    def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
+        """Reads one token of ``K`` beams a sequence and scores all that may follow."""
+        outputs, state, attention = self.decoder.step(self.target_input(tokens), state, memory)
+        return Step(self.head(outputs), state, attention)

@@ -1,0 +1,271 @@
+"""Recurrent layers: exact under padding without packed sequences, and steppable.
+
+A layer's state is one tensor ``[B, N*D]``: the hidden vector, followed by the cell vector of an
+LSTM. A stack's state is ``[B, L, N*D]``. torch's ``[L, B, D]`` appears only in this file.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from seq2seq.errors import require
+
+CellName = Literal["lstm", "gru", "rnn"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What differs between the recurrent units."""
+
+    states: int
+    """State vectors: hidden and cell for an LSTM, hidden for the others."""
+    gates: int
+    """Blocks of ``D`` rows in the weights, in torch's order."""
+    sequence: Callable[..., tuple[Tensor, ...]]
+    """torch's kernel over a whole sequence."""
+    step: Callable[..., Tensor | tuple[Tensor, Tensor]]
+    """torch's kernel for one step."""
+    hold: tuple[float, ...] = ()
+    """Pre-activations (one a gate) that keep the cell vector as it is; empty: there is none."""
+    forget: int | None = None
+    """The gate whose bias begins at 1 (Gers et al. 2000; Jozefowicz et al. 2015, section 2.2)."""
+
+
+# Far outside the range where a float64 sigmoid differs from 0 or 1.
+_CLOSED, _OPEN = -1e4, 1e4
+
+CELLS: dict[CellName, Cell] = {
+    "lstm": Cell(2, 4, torch.lstm, torch.lstm_cell, (_CLOSED, _OPEN, 0.0, 0.0), forget=1),
+    "gru": Cell(1, 3, torch.gru, torch.gru_cell),
+    "rnn": Cell(1, 1, torch.rnn_tanh, torch.rnn_tanh_cell),
+}
+
+
+def reverse(
+    values: Float[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None
+) -> Float[Tensor, "B T F"]:
+    """Turns each sequence around within its own length; padding stays at the end."""
+    if lengths is None:
+        return values.flip(1)
+    steps = torch.arange(values.shape[1], device=values.device)
+    mirrored = lengths[:, None] - 1 - steps
+    index = torch.where(mirrored >= 0, mirrored, steps)
+    return values.gather(1, index[..., None].expand_as(values))
+
+
+class RecurrentLayer(nn.Module):
+    """One layer in one direction: LSTM (Hochreiter & Schmidhuber 1997), GRU (Cho et al. 2014) or
+    simple tanh layer (Elman 1990), with torch's equations, gate order and two biases.
+    """  # noqa: D205
+
+    def __init__(self, cell: CellName, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.cell = CELLS[cell]
+        self.hidden_size = hidden_size
+        rows = self.cell.gates * hidden_size
+        self.weight_input = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_recurrent = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_input = nn.Parameter(torch.empty(rows))
+        self.bias_recurrent = nn.Parameter(torch.empty(rows))
+        hold = torch.tensor(self.cell.hold).repeat_interleave(hidden_size)[:, None]
+        self.register_buffer("hold", hold, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot for the inputs, orthogonal for the recurrence (Saxe et al. 2014), gate by gate."""
+        for gate in self.weight_input.chunk(self.cell.gates):
+            nn.init.xavier_uniform_(gate)
+        for gate in self.weight_recurrent.chunk(self.cell.gates):
+            nn.init.orthogonal_(gate)
+        nn.init.zeros_(self.bias_input)
+        nn.init.zeros_(self.bias_recurrent)
+        if self.cell.forget is not None:
+            nn.init.ones_(self.bias_input.chunk(self.cell.gates)[self.cell.forget])
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences.
+
+        Returns the outputs and the state after each sequence's last real step. Outputs at padded
+        steps are finite and meaningless. ``lengths=None`` says that every step is real.
+        """
+        weight: Tensor = self.weight_input
+        if lengths is not None and self.cell.hold:
+            # The kernels return the cell vector of the last step only. A feature that is 1 at
+            # padded steps, with fixed weights that shut the input gate and open the forget gate,
+            # carries the cell vector of the last real step there unchanged.
+            weight = torch.cat([weight, self.get_buffer("hold")], dim=1)
+            padded = torch.arange(inputs.shape[1], device=inputs.device) >= lengths[:, None]
+            inputs = torch.cat([inputs, padded[..., None].to(inputs.dtype)], dim=2)
+        states = tuple(part[None].contiguous() for part in state.chunk(self.cell.states, dim=1))
+        outputs, *finals = self.cell.sequence(
+            inputs,
+            states if self.cell.states > 1 else states[0],
+            (weight, self.weight_recurrent, self.bias_input, self.bias_recurrent),
+            True,  # biases
+            1,  # layers
+            0.0,  # dropout
+            torch.is_grad_enabled(),  # keep what backward needs
+            False,  # bidirectional
+            True,  # batch first
+        )
+        if lengths is None:
+            return outputs, torch.cat([final[0] for final in finals], dim=1)
+        last = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
+        hidden = outputs.gather(1, last)[:, 0]
+        return outputs, torch.cat([hidden, *(final[0] for final in finals[1:])], dim=1)
+
+    def step(self, inputs: Float[Tensor, "B F"], state: Float[Tensor, "B ND"]) -> Tensor:
+        """Runs one step and returns the new state; its first ``D`` features are the output."""
+        parts = state.chunk(self.cell.states, dim=1)
+        new = self.cell.step(
+            inputs,
+            parts if self.cell.states > 1 else parts[0],
+            self.weight_input,
+            self.weight_recurrent,
+            self.bias_input,
+            self.bias_recurrent,
+        )
+        return new if isinstance(new, Tensor) else torch.cat(new, dim=1)
+
+
+class BidirectionalLayer(nn.Module):
+    """Two layers of half the width, one in each direction (Schuster & Paliwal 1997)."""
+
+    def __init__(self, cell: CellName, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.ahead = RecurrentLayer(cell, input_size, hidden_size // 2)
+        self.back = RecurrentLayer(cell, input_size, hidden_size // 2)
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences, as :meth:`RecurrentLayer.forward`."""
+        ahead_state, back_state = state.chunk(2, dim=1)
+        ahead, ahead_final = self.ahead(inputs, ahead_state, lengths)
+        back, back_final = self.back(reverse(inputs, lengths), back_state, lengths)
+        outputs = torch.cat([ahead, reverse(back, lengths)], dim=2)
+        return outputs, torch.cat([ahead_final, back_final], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig:
+    """A stack of recurrent layers."""
+
+    cell: CellName = "lstm"
+    """Recurrent unit; `rnn` is the simple tanh layer."""
+    layers: int = 1
+    """Depth."""
+    hidden_size: int = 512
+    """Width of a layer's output; a bidirectional layer gives half of it to each direction."""
+    dropout: float = 0.3
+    """Chance of zeroing a feature of a layer's input, while training."""
+    locked_dropout: bool = False
+    """Zero the same features at all steps of a sequence ("variational" dropout)."""
+    residual: bool = False
+    """Add a layer's input to its output where the widths agree."""
+    layer_norm: bool = False
+    """Normalise each layer's output."""
+
+    def __post_init__(self) -> None:
+        require(self.layers >= 1, "layers", "at least 1", self.layers)
+        require(self.hidden_size >= 1, "hidden_size", "at least 1", self.hidden_size)
+        require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+        require(self.cell in get_args(CellName), "cell", "one of lstm, gru, rnn", self.cell)
+
+
+def dropout_mask(like: Float[Tensor, "B T F"], rate: float, locked: bool) -> Tensor:
+    """Returns what a dropout layer multiplies with: zeros and ``1 / (1 - rate)``.
+
+    ``locked`` draws one mask a sequence and repeats it over time (Gal & Ghahramani 2016).
+    """
+    mask = like[:, :1] if locked else like
+    mask = torch.empty_like(mask).bernoulli_(1 - rate).div_(1 - rate)
+    return mask.expand(like.shape)
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers; the encoder, and the inside of the decoder."""
+
+    def __init__(
+        self, config: RecurrentConfig, input_size: int, *, bidirectional: bool = False
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.state_size = CELLS[config.cell].states * config.hidden_size
+        layer = BidirectionalLayer if bidirectional else RecurrentLayer
+        self.sizes = [input_size] + [config.hidden_size] * (config.layers - 1)
+        self.layers = nn.ModuleList(
+            layer(config.cell, size, config.hidden_size) for size in self.sizes
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(config.hidden_size) if config.layer_norm else nn.Identity()
+            for _ in self.sizes
+        )
+
+    def zero_state(self, like: Float[Tensor, "B T F"]) -> Float[Tensor, "B L ND"]:
+        """Returns the state before any input."""
+        return like.new_zeros(like.shape[0], len(self.layers), self.state_size)
+
+    def noise(self, like: Float[Tensor, "B T _"]) -> list[Tensor]:
+        """Draws the dropout masks of all layers' inputs for a whole sequence.
+
+        Drawn ahead, so that stepping and running the whole sequence see the same noise. Empty
+        outside training.
+        """
+        rate, locked = self.config.dropout, self.config.locked_dropout
+        if not self.training or rate == 0:
+            return []
+        return [
+            dropout_mask(like.new_empty(*like.shape[:2], size), rate, locked) for size in self.sizes
+        ]
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B L ND"],
+        lengths: Int[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L ND"]]:
+        """Runs over whole sequences.
+
+        Returns the top layer's outputs and each layer's state after the last real step.
+        """
+        masks = self.noise(inputs)
+        finals = []
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            outputs, final = layer(
+                inputs * masks[index] if masks else inputs, state[:, index], lengths
+            )
+            inputs = self._join(inputs, norm(outputs))
+            finals.append(final)
+        return inputs, torch.stack(finals, dim=1)
+
+    def step(
+        self,
+        inputs: Float[Tensor, "B F"],
+        state: Float[Tensor, "B L ND"],
+        masks: Sequence[Float[Tensor, "B _"]] = (),
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L ND"]]:
+        """Runs one step; ``masks`` are this step's slices of :meth:`noise`."""
+        states = []
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            assert isinstance(layer, RecurrentLayer)  # only one direction can be stepped
+            states.append(layer.step(inputs * masks[index] if masks else inputs, state[:, index]))
+            inputs = self._join(inputs, norm(states[-1][:, : self.config.hidden_size]))
+        return inputs, torch.stack(states, dim=1)
+
+    def _join(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Adds the residual connection, where there is one."""
+        fits = self.config.residual and inputs.shape == outputs.shape
+        return inputs + outputs if fits else outputs

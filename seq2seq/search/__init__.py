@@ -1,0 +1,1 @@
+"""Search: greedy and beam search over anything that steps."""

@@ -1,0 +1,58 @@
+"""Padded tensors and batches, and the glossary of shape letters.
+
+======  ==========================================  ======  =================================
+letter  meaning                                     letter  meaning
+======  ==========================================  ======  =================================
+B       sequences of a batch                        E       width of an embedding
+S       source steps                                H       width of the encoder's outputs
+T       target steps (or any other time axis)       D       width of the decoder's layers
+K       beams                                       L       layers
+V       vocabulary                                  F       features, any width
+N       state vectors of a cell: LSTM 2, others 1   A       width inside an attention
+======  ==========================================  ======  =================================
+
+Batch first everywhere. One mask convention everywhere: ``valid`` is True where a step is real.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Sequences of different lengths in one tensor, padded at the end."""
+
+    values: Shaped[Tensor, "B T *F"]
+    lengths: Int[Tensor, "B"]
+
+    @property
+    def valid(self) -> Bool[Tensor, "B T"]:
+        """True where a step is real."""
+        steps = torch.arange(self.values.shape[1], device=self.values.device)
+        return steps < self.lengths[:, None]
+
+    def to(self, device: torch.device) -> "Padded":
+        """Returns the same sequences on ``device``."""
+        return Padded(
+            self.values.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True)
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's worth of pairs for teacher forcing.
+
+    ``target_in`` begins with the start symbol, ``target_out`` ends with the end symbol; both have
+    the same lengths.
+    """
+
+    source: Padded
+    target_in: Padded
+    target_out: Padded
+
+    def to(self, device: torch.device) -> "Batch":
+        """Returns the same batch on ``device``."""
+        return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device))

@@ -1,0 +1,1 @@
+"""Text to ids and back: normalisers, tokenizers, vocabularies, pipelines."""

@@ -1,0 +1,312 @@
+"""The way from text to ids and back: normalise, cut, look up; look up, join, restore."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import cast
+
+from seq2seq.errors import CheckpointError, DataError, nearest, require
+from seq2seq.text import storage
+from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
+from seq2seq.text.tokenizers import (
+    FIXED,
+    SubwordKind,
+    SubwordTokenizer,
+    Texts,
+    Tokenizer,
+    TokenizerKind,
+    load_tokenizer,
+)
+from seq2seq.text.vocab import BOS, EOS, PAD, UNK, Vocabulary
+
+FILE = "pipeline.json"
+
+UNKNOWN = "\u2047"
+"""Stands in decoded text for a token that the vocabulary lacks."""
+
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """How the texts of one side become ids."""
+
+    tokenizer: TokenizerKind = "unigram"
+    """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
+    vocab_size: int = 8000
+    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe."""
+    min_count: int = 1
+    """How often a token must be seen in training; rarer ones are unknown."""
+    normalizers: tuple[NormalizerName, ...] = ()
+    """Applied in this order before tokens are cut; with any, texts do not come back exactly."""
+    tags: tuple[str, ...] = ()
+    """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
+    model_file: str | None = None
+    """Your own SentencePiece model, used as it is instead of training one."""
+    split_digits: bool = False
+    """Whether subwords never join digits."""
+    sampling: float = 0.0
+    """Subwords drawn at random while training: smoothing for unigram, dropout for bpe; 0 is off."""
+    character_coverage: float = 1.0
+    """Share of the training text's characters that get a subword; the rest is spelt in bytes."""
+    sample_size: int = 1_000_000
+    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all."""
+
+    @property
+    def subword_kind(self) -> SubwordKind | None:
+        """The kind of subwords, or None."""
+        return self.tokenizer if self.tokenizer in ("unigram", "bpe") else None
+
+    def __post_init__(self) -> None:
+        subwords = self.subword_kind is not None
+        least = 1 if subwords else 0
+        require(self.vocab_size >= least, "vocab_size", f"at least {least}", self.vocab_size)
+        require(self.min_count >= 1, "min_count", "at least 1", self.min_count)
+        require(0 <= self.sampling <= 1, "sampling", "in [0, 1]", self.sampling)
+        enough = self.sample_size == 0 or self.sample_size > 100  # SentencePiece's own limit
+        require(enough, "sample_size", "0 or more than 100", self.sample_size)
+        coverage = self.character_coverage
+        require(0 < coverage <= 1, "character_coverage", "in (0, 1]", coverage)
+        for tag in self.tags:
+            require(tag.split() == [tag], "tags", "texts without white space", tag)
+        require(len(set(self.tags)) == len(self.tags), "tags", "all different", list(self.tags))
+        for key in ("model_file", "split_digits", "sampling"):
+            found = getattr(self, key)
+            require(subwords or not found, key, "left out unless for unigram or bpe", found)
+
+
+def _again(texts: Iterable[str] | Texts) -> Texts:
+    """Returns a function which gives the texts from the beginning at each call."""
+    if callable(texts):
+        return texts
+    if isinstance(texts, Iterator):
+        raise TypeError("texts are read more than once: pass a list or a function, no iterator")
+    return lambda: texts
+
+
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    """Gives back ``texts``, which must be Unicode: half a surrogate pair has no UTF-8."""
+    for number, text in enumerate(texts, 1):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            found = f"U+{ord(text[error.start]):04X} at character {error.start + 1}"
+            raise DataError(
+                f"text {number}: {found} is half a surrogate pair; only Unicode text is accepted"
+            ) from error
+        yield text
+
+
+def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
+    """Returns the language tag that ``text`` begins with, if any, and the rest.
+
+    A tag stands before one space and something more, or alone: so only one text has these parts.
+    """
+    head, _, rest = text.partition(" ")
+    return (head, rest) if head in tags and (rest or head == text) else (None, text)
+
+
+def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenizer:
+    kind = config.subword_kind
+    if kind is None:
+        return FIXED[config.tokenizer]()
+    if config.model_file is not None:
+        return SubwordTokenizer.from_file(Path(config.model_file), kind)
+    normalizers = Normalizers(config.normalizers)
+    tags = frozenset(config.tags)
+    return SubwordTokenizer.train(
+        lambda: (normalizers.normalize(_cut_tag(text, tags)[1]) for text in _checked(texts())),
+        kind=kind,
+        vocab_size=config.vocab_size,
+        character_coverage=config.character_coverage,
+        split_digits=config.split_digits,
+        sample_size=config.sample_size,
+        key=key,
+    )
+
+
+def train_tokenizer(
+    config: PipelineConfig, texts: Iterable[str] | Texts, *, key: str = "source"
+) -> Tokenizer:
+    """Makes the tokenizer of ``config``; for a joint one, chain the texts of both sides.
+
+    Raises:
+        ConfigError: The size of the vocabulary is too small for the characters of the text.
+        DataError: There is no text, or the user's own model cannot be used.
+    """
+    return _train_tokenizer(config, _again(texts), key)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Turns texts into ids and ids into texts.
+
+    >>> pipeline = Pipeline.train(PipelineConfig(tokenizer="char"), ["a dog", "a cat"])
+    >>> pipeline.decode(pipeline.encode(["good cat", "zoo"]))
+    ['good cat', '⁇oo']
+    """
+
+    normalizers: Normalizers
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+
+    @classmethod
+    def train(
+        cls,
+        config: PipelineConfig,
+        texts: Iterable[str] | Texts,
+        *,
+        key: str = "source",
+        trim: bool = False,
+        tokenizer: Tokenizer | None = None,
+    ) -> "Pipeline":
+        """Learns from ``texts``, a collection or a function that gives them anew at each call.
+
+        Args:
+            config: The settings.
+            texts: Training texts.
+            key: The section of the settings, for messages.
+            trim: Whether to leave out bytes and subwords which the texts do not need. (With
+                sampling all of them stay, since any may be drawn.)
+            tokenizer: A joint tokenizer to use instead of training one.
+
+        Raises:
+            ConfigError: The size of the vocabulary is too small for the characters of the text.
+            DataError: There is no text, or the user's own model cannot be used.
+        """
+        again = _again(texts)
+        tokenizer = tokenizer or _train_tokenizer(config, again, key)
+        if isinstance(tokenizer, SubwordTokenizer):
+            tokenizer = replace(tokenizer, sampling=config.sampling)
+        bare = cls(Normalizers(config.normalizers), tokenizer, Vocabulary((), config.tags))
+        if tokenizer.alphabet is not None and (config.sampling or not trim):
+            return replace(bare, vocabulary=Vocabulary(tokenizer.alphabet, config.tags))
+        counts = bare._count(again())
+        if not counts:
+            raise DataError(f"{key}: no training text: every line is blank")
+        unlimited = tokenizer.alphabet is not None or config.vocab_size == 0
+        vocabulary = Vocabulary.build(
+            counts, None if unlimited else config.vocab_size, config.min_count, config.tags
+        )
+        return replace(bare, vocabulary=vocabulary)
+
+    def _count(self, texts: Iterable[str]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        remaining = iter(texts)
+        while chunk := list(islice(remaining, _CHUNK)):
+            for _, row in self._cut(chunk, self.tokenizer.encode):
+                counts.update(row)
+        return counts
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    @cached_property
+    def reversible(self) -> bool:
+        """Whether any Unicode text comes back exactly.
+
+        That needs no normaliser, a reversible tokenizer, and a vocabulary with every token which
+        that can return: so it holds for bytes and for subwords trained here, unless trimmed. It is
+        False for chars and pre-tokenized text, which come back exactly only if all their tokens
+        are in the vocabulary.
+        """
+        alphabet = self.tokenizer.alphabet
+        complete = alphabet is not None and all(token in self.vocabulary for token in alphabet)
+        return complete and self.normalizers.reversible and self.tokenizer.reversible
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides about the ids of a text."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self.files().items()):
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+        return digest.hexdigest()
+
+    def _cut(
+        self, texts: Sequence[str], cutter: Callable[[list[str]], list[list[str]]]
+    ) -> Iterator[tuple[str | None, list[str]]]:
+        """Gives the language tag and the tokens of each text."""
+        pairs = [_cut_tag(text, self.vocabulary.tag_ids) for text in _checked(texts)]
+        rows = cutter([self.normalizers.normalize(rest) for _, rest in pairs])
+        return zip((tag for tag, _ in pairs), rows, strict=True)
+
+    def _look_up(self, tag: str | None, row: list[str]) -> list[int]:
+        ids = self.vocabulary.ids(row)
+        return ids if tag is None else [self.vocabulary.tag_ids[tag], *ids]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each text, without start and end symbols.
+
+        Raises:
+            DataError: A text is not Unicode.
+        """
+        return [self._look_up(*cut) for cut in self._cut(texts, self.tokenizer.encode)]
+
+    def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
+        """Returns ids of randomly drawn subwords, a pure function of both arguments.
+
+        Raises:
+            DataError: A text is not Unicode.
+        """
+        cutter = partial(self.tokenizer.sample, seed=seed)
+        return [self._look_up(*cut) for cut in self._cut(texts, cutter)]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Returns the text of each row up to its end symbol; unknown tokens become ⁇."""
+        tags = self.vocabulary.tag_ids.values()
+        heads, tails = [], []
+        for row in rows:
+            ids = [index for index in takewhile(EOS.__ne__, row) if index not in (PAD, BOS)]
+            tagged = ids[:1] and ids[0] in tags
+            heads.append(self.tokens(ids[:1])[0] if tagged else None)
+            tails.append(self._shown(ids[1:] if tagged else ids))
+        texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(tails)]
+        return [
+            text if head is None else f"{head} {text}" if tail else head
+            for head, tail, text in zip(heads, tails, texts, strict=True)
+        ]
+
+    def _shown(self, ids: Sequence[int]) -> list[str]:
+        """Returns the tokens of ``ids`` as text is made from them."""
+        tokens = zip(ids, self.tokens(ids), strict=True)
+        return [UNKNOWN if index == UNK else token for index, token in tokens]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Returns the token of each id, special symbols included, for people to read."""
+        return self.vocabulary.tokens(ids)
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that :meth:`save` writes."""
+        own = {FILE: storage.to_json({"normalizers": self.normalizers.names})}
+        return {**own, **self.tokenizer.files(), **self.vocabulary.files()}
+
+    def save(self, folder: Path) -> None:
+        """Writes the pipeline into ``folder``.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        storage.write(folder, self.files())
+
+    @classmethod
+    def load(cls, folder: Path) -> "Pipeline":
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing or damaged.
+        """
+        path = folder / FILE
+        content = storage.read_json(path, {"normalizers": list})
+        names = storage.read_strings(path, content, "normalizers")
+        for name in names:
+            if name not in NORMALIZERS:
+                raise CheckpointError(
+                    f"{path}: normalizers: must be of {', '.join(NORMALIZERS)}, got {name!r}"
+                    f"{nearest(name, NORMALIZERS)}"
+                )
+        normalizers = Normalizers(cast(tuple[NormalizerName, ...], names))
+        return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))

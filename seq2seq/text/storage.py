@@ -1,0 +1,81 @@
+"""The files in which a pipeline is kept: plain JSON and models as other programs write them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from seq2seq.errors import CheckpointError, StorageError
+
+FORMAT = 1
+"""Version of the JSON files; raised when an older reader would misunderstand them."""
+
+
+def to_json(content: Mapping[str, object]) -> bytes:
+    """Returns ``content`` and the format version as readable UTF-8."""
+    text = json.dumps({"format": FORMAT, **content}, ensure_ascii=False, indent=1)
+    return (text + "\n").encode()
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes ``files`` into ``folder``, which is made if missing.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    for name, content in files.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        except OSError as error:
+            raise StorageError(f"{folder / name}: cannot be written: {error.strerror}") from error
+
+
+def read(path: Path) -> bytes:
+    """Returns the content of ``path``.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_json(path: Path, fields: Mapping[str, type]) -> dict[str, object]:
+    """Returns the JSON object in ``path``, which has ``fields`` of these types.
+
+    Raises:
+        CheckpointError: It cannot be read, is not such an object, or is of another format version.
+    """
+    try:
+        content = json.loads(read(path))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path}: is not an object with a 'format' version")
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {content['format']!r}, this version reads {FORMAT}"
+        )
+    for name, kind in fields.items():
+        if type(content.get(name)) is not kind:
+            raise CheckpointError(
+                f"{path}: {name}: must be of type {kind.__name__}, got {content.get(name)!r}"
+            )
+    return content
+
+
+def read_strings(path: Path, content: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Returns the list of different strings ``content[name]``, read from ``path``.
+
+    Raises:
+        CheckpointError: It is not one.
+    """
+    values = content.get(name)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise CheckpointError(f"{path}: {name}: must be a list of strings")
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if values.count(value) > 1)
+        raise CheckpointError(f"{path}: {name}: {twice!r} appears twice")
+    return tuple(values)

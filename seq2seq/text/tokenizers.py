@@ -1,0 +1,516 @@
+"""Tokenizers: texts to tokens and back.
+
+==================  ==========================================================  ==============
+kind                a token is                                                  reversible
+==================  ==========================================================  ==============
+``unigram, bpe``    a piece of a word, learned (SentencePiece), or a byte       yes
+``char``            a Unicode code point                                        yes
+``byte``            a byte of UTF-8                                             yes
+``space``           what stands between single spaces of pre-tokenized text     yes
+``word``            a word or a punctuation mark of raw text                    no
+==================  ==========================================================  ==============
+
+Reversible: ``decode(encode(texts)) == texts`` for any Unicode text.
+"""
+
+import io
+import logging
+import re
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+
+import sentencepiece
+
+from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest
+from seq2seq.text import storage
+
+TokenizerKind = Literal["unigram", "bpe", "char", "byte", "word", "space"]
+SubwordKind = Literal["unigram", "bpe"]
+
+FILE = "tokenizer.json"
+MODEL_FILE = "tokenizer.model"
+
+_log = logging.getLogger("seq2seq")
+
+# SentencePiece logs to standard error from C++; all that matters arrives as exceptions.
+_SILENT = 3
+sentencepiece.set_min_log_level(_SILENT)
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Cuts texts into tokens and joins them again."""
+
+    @property
+    def kind(self) -> TokenizerKind:
+        """Name of the tokenizer in a configuration."""
+
+    @property
+    def reversible(self) -> bool:
+        """Whether every text comes back exactly."""
+
+    @property
+    def alphabet(self) -> tuple[str, ...] | None:
+        """Every token that :meth:`encode` can return; None where there is no end of them."""
+
+    def encode(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the tokens of each text."""
+
+    def sample(self, texts: Sequence[str], seed: int) -> list[list[str]]:
+        """Returns tokens cut at random, a pure function of both arguments; only for subwords."""
+
+    def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
+        """Returns the text of each row of tokens."""
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that :meth:`save` writes."""
+
+    def save(self, folder: Path) -> None:
+        """Writes the tokenizer into ``folder``."""
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Reads what :meth:`save` wrote."""
+
+
+@dataclass(frozen=True)
+class FixedTokenizer(ABC):
+    """A tokenizer that follows a rule and learns nothing."""
+
+    kind: ClassVar[TokenizerKind]
+    reversible: ClassVar[bool] = True
+
+    @property
+    def alphabet(self) -> tuple[str, ...] | None:
+        """None: there is no end of tokens."""
+        return None
+
+    @abstractmethod
+    def split(self, text: str) -> list[str]:
+        """Returns the tokens of one text."""
+
+    @abstractmethod
+    def join(self, tokens: Sequence[str]) -> str:
+        """Returns the text of one row of tokens."""
+
+    def encode(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the tokens of each text."""
+        return [self.split(text) for text in texts]
+
+    def sample(self, texts: Sequence[str], seed: int) -> list[list[str]]:
+        """Returns the same as :meth:`encode`: there is only one way to cut."""
+        return self.encode(texts)
+
+    def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
+        """Returns the text of each row of tokens."""
+        return [self.join(row) for row in tokens]
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that :meth:`save` writes."""
+        return {FILE: storage.to_json({"kind": self.kind})}
+
+    def save(self, folder: Path) -> None:
+        """Writes ``tokenizer.json`` into ``folder``."""
+        storage.write(folder, self.files())
+
+    @classmethod
+    def load(cls, folder: Path) -> Tokenizer:
+        """Returns the tokenizer: its rule needs no file."""
+        return cls()
+
+
+class CharTokenizer(FixedTokenizer):
+    """Cuts between Unicode code points.
+
+    >>> CharTokenizer().encode(["über"])
+    [['ü', 'b', 'e', 'r']]
+    """
+
+    kind = "char"
+
+    def split(self, text: str) -> list[str]:
+        """Returns the code points."""
+        return list(text)
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Returns the code points as one text."""
+        return "".join(tokens)
+
+
+class ByteTokenizer(FixedTokenizer):
+    """Cuts between the bytes of UTF-8.
+
+    >>> ByteTokenizer().encode(["é"])
+    [['<0xC3>', '<0xA9>']]
+    """
+
+    kind = "byte"
+    _tokens = tuple(f"<0x{byte:02X}>" for byte in range(256))
+    _bytes: ClassVar = {token: bytes([byte]) for byte, token in enumerate(_tokens)}
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The 256 bytes."""
+        return self._tokens
+
+    def split(self, text: str) -> list[str]:
+        """Returns one token per byte."""
+        return [self._tokens[byte] for byte in text.encode()]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Returns the text; U+FFFD where bytes are no UTF-8, and other tokens as they are."""
+        content = b"".join(self._bytes.get(token) or token.encode() for token in tokens)
+        return content.decode(errors="replace")
+
+
+class SpaceTokenizer(FixedTokenizer):
+    """Cuts pre-tokenized text at each single space.
+
+    >>> SpaceTokenizer().encode(["a dog , running"])
+    [['a', 'dog', ',', 'running']]
+    """
+
+    kind = "space"
+
+    def split(self, text: str) -> list[str]:
+        """Returns what stands between the spaces; two spaces enclose an empty token."""
+        return text.split(" ") if text else []
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Returns the tokens with spaces between them."""
+        return " ".join(tokens)
+
+
+JOINER = "\uffed"
+"""Marks a punctuation token on the side where it touches its neighbour."""
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] in "PS"
+
+
+def _inside_word(chunk: str, at: int) -> bool:
+    """Tells whether the mark ``chunk[at]`` belongs to a word: don't, well-known, 3.5, 10:30."""
+    if not 0 < at < len(chunk) - 1:
+        return False
+    before, after = chunk[at - 1], chunk[at + 1]
+    if chunk[at] in ".,:":
+        return before.isdigit() and after.isdigit()
+    return chunk[at] in "'’-" and not _is_mark(before) and not _is_mark(after)
+
+
+# Most words of a corpus were met before; the bound keeps memory small on endless text.
+@lru_cache(maxsize=2**17)
+def _split_chunk(chunk: str) -> tuple[str, ...]:
+    """Cuts a text without white space into words and marks."""
+    tokens: list[str] = []
+    word_open = False
+    for at, char in enumerate(chunk):
+        mark = _is_mark(char) and not _inside_word(chunk, at)
+        if word_open and not mark:
+            tokens[-1] += char
+        elif mark:
+            touches_next_word = at + 1 < len(chunk) and not _is_mark(chunk[at + 1])
+            before, after = JOINER * (at > 0), JOINER * touches_next_word
+            tokens.append(f"{before}{char}{after}")
+        else:
+            tokens.append(char)
+        word_open = not mark
+    return tuple(tokens)
+
+
+class WordTokenizer(FixedTokenizer):
+    """Cuts raw text into words and punctuation marks, and joins them as they stood.
+
+    A mark that touches its neighbour carries :data:`JOINER` on that side, so that only runs of
+    white space are lost.
+
+    >>> WordTokenizer().encode(["A dog (wet), isn't it?"])
+    [['A', 'dog', '(￭', 'wet', '￭)', '￭,', "isn't", 'it', '￭?']]
+    """
+
+    kind = "word"
+    reversible = False
+
+    def split(self, text: str) -> list[str]:
+        """Returns words and marks."""
+        return [token for chunk in text.split() for token in _split_chunk(chunk)]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Returns the text, with one space between tokens that do not touch."""
+        return re.sub(f"{JOINER} {JOINER}|{JOINER} | {JOINER}", "", " ".join(tokens)).strip(JOINER)
+
+
+# SentencePiece writes a space as U+2581 and reads every U+2581 as a space, so the character itself
+# would come back as a space. It is spelt with a private-use character before SentencePiece sees it;
+# that character is spelt with itself, so that no two texts become one.
+_ESCAPE = "\U0010fffd"
+_META = "\u2581"
+_ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": _META}
+
+
+def _escape(text: str) -> str:
+    return text.replace(_ESCAPE, _ESCAPE + "0").replace(_META, _ESCAPE + "1")
+
+
+def _unescape(text: str) -> str:
+    if _ESCAPE not in text:
+        return text
+    return re.sub(f"{_ESCAPE}[01]", lambda found: _ESCAPED[found[0]], text)
+
+
+Texts = Callable[[], Iterable[str]]
+"""Gives the texts of a corpus anew at each call."""
+
+
+_FIXED_SETTINGS: dict[str, Any] = {
+    # Together these keep every character: nothing is rewritten, stripped or unknown.
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+    "byte_fallback": True,
+    # The vocabulary has its own special symbols.
+    "bos_id": -1,
+    "eos_id": -1,
+    "unk_id": 0,
+    # Longer sentences would be left out silently.
+    "max_sentence_length": 2**30,
+    "shuffle_input_sentence": True,
+    # The pieces depend on the number of threads, so it must not depend on the machine.
+    "num_threads": 4,
+    "minloglevel": _SILENT,
+}
+
+
+def _fit(texts: Texts, settings: Mapping[str, Any]) -> bytes:
+    """Returns a new SentencePiece model, the same for the same texts and settings."""
+    failures: list[Exception] = []
+
+    def guarded() -> Iterator[str]:
+        # SentencePiece turns an exception inside its iterator into one of its own, or drops it.
+        try:
+            for text in texts():
+                yield _escape(text)
+        except Exception as error:
+            failures.append(error)
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=guarded(), model_writer=model, **_FIXED_SETTINGS, **settings
+        )
+    except RuntimeError:
+        if not failures:
+            raise
+    if failures:
+        raise failures[0]
+    return model.getvalue()
+
+
+def _explain(error: RuntimeError, key: str, vocab_size: int) -> Exception:
+    """Returns SentencePiece's ``error`` in the user's terms."""
+    text = str(error)
+    if "sentences_.empty()" in text:
+        return DataError(f"{key}: no training text: every line is blank")
+    if small := re.search(r"(\d+) vs (\d+)", text):
+        return ConfigError(
+            f"{key}.vocab_size: must be at least {int(small[2]) - 1}, room for all characters of "
+            f"the training text and 256 bytes, got {vocab_size}; "
+            f"or lower {key}.character_coverage"
+        )
+    return error
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """Cuts words into frequent pieces with SentencePiece (Kudo and Richardson 2018).
+
+    The pieces come from a unigram language model (Kudo 2018) or from byte-pair encoding (Sennrich
+    et al. 2016). Characters without a piece are spelt in bytes, and white space is kept as it is;
+    so a model trained here gives back any Unicode text exactly.
+    """
+
+    kind: SubwordKind
+    model: bytes
+    """A SentencePiece model, as its own programs write it."""
+    reversible: bool = False
+    """True for models trained here; a user's own model is used as it is."""
+    sampling: float = 0.0
+    """For unigram, the smoothing of sampling; for bpe, the chance of skipping a merge; 0 is off."""
+
+    @classmethod
+    def train(
+        cls,
+        texts: Texts,
+        *,
+        kind: SubwordKind,
+        vocab_size: int,
+        character_coverage: float = 1.0,
+        split_digits: bool = False,
+        sample_size: int = 0,
+        key: str = "source",
+    ) -> "SubwordTokenizer":
+        """Learns ``vocab_size`` pieces; ``key`` is the section of the settings named in messages.
+
+        A size larger than the text allows is lowered, and the log says so.
+
+        Raises:
+            ConfigError: The size is too small for the characters of the text.
+            DataError: There is no text.
+        """
+        settings: dict[str, Any] = {
+            "model_type": kind,
+            "character_coverage": character_coverage,
+            "split_digits": split_digits,
+            "input_sentence_size": sample_size,
+        }
+        # One more, for SentencePiece's own unknown symbol.
+        try:
+            model = _fit(texts, {**settings, "vocab_size": vocab_size + 1})
+        except RuntimeError as error:
+            most = re.search(r"value <= (\d+)", str(error))
+            if most is None:
+                raise _explain(error, key, vocab_size) from error
+            _log.warning(
+                "%s.vocab_size: lowered from %d to %d, all that the training text allows",
+                *(key, vocab_size, int(most[1]) - 1),
+            )
+            model = _fit(texts, {**settings, "vocab_size": int(most[1])})
+        return cls(kind, model, reversible=True)
+
+    @classmethod
+    def from_file(cls, path: Path, kind: SubwordKind) -> "SubwordTokenizer":
+        """Takes a user's own SentencePiece model.
+
+        Raises:
+            DataError: The file cannot be read or is not such a model.
+        """
+        try:
+            tokenizer = cls(kind, path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if not tokenizer._usable():
+            raise DataError(f"{path}: is not a SentencePiece model")
+        return tokenizer
+
+    def _usable(self) -> bool:
+        try:
+            return bool(self.model) and len(self.alphabet) > 0
+        except RuntimeError:
+            return False
+
+    @cached_property
+    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+
+    @cached_property
+    def alphabet(self) -> tuple[str, ...]:
+        """The pieces of the model, those never used in a text left out."""
+        pieces = self._processor
+        return tuple(
+            pieces.id_to_piece(index)
+            for index in range(pieces.piece_size())
+            if not (pieces.is_unknown(index) or pieces.is_control(index) or pieces.is_unused(index))
+        )
+
+    def _readable(self, texts: Sequence[str]) -> list[str]:
+        return [_escape(text) for text in texts] if self.reversible else list(texts)
+
+    def encode(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the best pieces of each text."""
+        rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
+        return rows
+
+    def sample(self, texts: Sequence[str], seed: int) -> list[list[str]]:
+        """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020)."""
+        if not self.sampling:
+            return self.encode(texts)
+        # The largest number of 32 bits stands for "no seed".
+        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))
+        draw = partial(
+            self._processor.encode,
+            out_type=str,
+            enable_sampling=True,
+            nbest_size=-1,
+            alpha=self.sampling,
+            # With more threads the draws would depend on which of them is faster.
+            num_threads=1,
+        )
+        # Older versions read the seed only at the first draw of a thread.
+        with ThreadPoolExecutor(1) as fresh:
+            rows: list[list[str]] = fresh.submit(draw, self._readable(texts)).result()
+        return rows
+
+    def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
+        """Returns the text of each row of pieces; U+FFFD where bytes are no UTF-8."""
+        # Row by row, since older versions mistake a batch that begins with an empty row.
+        texts = [self._processor.decode(list(row)) if row else "" for row in tokens]
+        return [_unescape(text) for text in texts] if self.reversible else texts
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that :meth:`save` writes."""
+        settings = {
+            "kind": self.kind,
+            "reversible": self.reversible,
+            "sampling": float(self.sampling),
+        }
+        return {FILE: storage.to_json(settings), MODEL_FILE: self.model}
+
+    def save(self, folder: Path) -> None:
+        """Writes ``tokenizer.json`` and ``tokenizer.model`` into ``folder``."""
+        storage.write(folder, self.files())
+
+    @classmethod
+    def load(cls, folder: Path) -> "SubwordTokenizer":
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing or damaged.
+        """
+        fields = {"kind": str, "reversible": bool, "sampling": float}
+        settings = storage.read_json(folder / FILE, fields)
+        model = storage.read(folder / MODEL_FILE)
+        tokenizer = cls(
+            cast(SubwordKind, settings["kind"]),
+            model,
+            reversible=bool(settings["reversible"]),
+            sampling=cast(float, settings["sampling"]),
+        )
+        if not tokenizer._usable():
+            raise CheckpointError(f"{folder / MODEL_FILE}: is not a SentencePiece model")
+        return tokenizer
+
+
+FIXED: dict[TokenizerKind, type[FixedTokenizer]] = {
+    "char": CharTokenizer,
+    "byte": ByteTokenizer,
+    "word": WordTokenizer,
+    "space": SpaceTokenizer,
+}
+TOKENIZERS: dict[TokenizerKind, type[Tokenizer]] = {
+    "unigram": SubwordTokenizer,
+    "bpe": SubwordTokenizer,
+    **FIXED,
+}
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Reads a tokenizer of any kind.
+
+    Raises:
+        CheckpointError: A file is missing or damaged.
+    """
+    path = folder / FILE
+    kind = str(storage.read_json(path, {"kind": str})["kind"])
+    for known, tokenizer in TOKENIZERS.items():
+        if known == kind:
+            return tokenizer.load(folder)
+    raise CheckpointError(
+        f"{path}: kind: must be one of {', '.join(TOKENIZERS)}, got {kind!r}"
+        f"{nearest(kind, TOKENIZERS)}"
+    )

@@ -1,0 +1,1 @@
+"""Training: the loop, teacher forcing, optimisation, checkpoints."""

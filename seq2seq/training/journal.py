@@ -1,0 +1,62 @@
+"""What a run tells: a progress bar, ``metrics.jsonl`` and ``train.log``."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+METRICS, LOG = "metrics.jsonl", "train.log"
+log = logging.getLogger("seq2seq")
+
+Row = Mapping[str, float]
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Returns the rows of a run's ``metrics.jsonl``, oldest first."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Drops the rows of updates that a resumed run will make again."""
+    rows = [row for row in read_history(folder) if row["step"] <= step]
+    if rows or (folder / METRICS).exists():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / METRICS).write_text(text, encoding="utf-8")
+
+
+class Journal:
+    """The open ends of a run's reports."""
+
+    def __init__(self, folder: Path, bar: "tqdm[Never]") -> None:
+        self.folder = folder
+        self.bar = bar
+
+    def row(self, row: Row) -> None:
+        """Appends a row to ``metrics.jsonl``."""
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+@contextmanager
+def open_journal(folder: Path) -> Iterator[Journal]:
+    """Shows a bar where a person looks, and copies the log to ``train.log``."""
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        with (
+            logging_redirect_tqdm([log]),
+            tqdm(desc="train", unit="step", disable=None, dynamic_ncols=True) as bar,
+        ):
+            yield Journal(folder, bar)
+    finally:
+        log.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,378 @@
+"""The training loop: update, report, validate, save, and go on exactly where it stopped."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seq2seq.errors import CheckpointError, Seq2SeqError, require
+from seq2seq.tensors import Batch
+from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
+from seq2seq.training.interruption import Interrupted, Interruption
+from seq2seq.training.journal import Journal, forget_after, open_journal
+from seq2seq.training.optimisation import OptimizerConfig, make_optimizer
+
+MetricName = Literal["loss", "bleu", "chrf", "ter", "exact"]
+LOWER_IS_BETTER = {"loss", "ter"}
+LIMITS = ("steps", "epochs", "minutes", "patience")
+"""What may change when a run goes on: where it ends."""
+log = logging.getLogger("seq2seq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop. It ends at the first limit met: steps, epochs, minutes or patience."""
+
+    seed: int = 1
+    """Where all randomness begins: weights, order of batches, dropout."""
+    steps: int = 0
+    """Most updates; 0: no limit."""
+    epochs: int = 0
+    """Most passes over the training text; 0: no limit."""
+    minutes: float = 0.0
+    """Most wall-clock time, tokenizer training and validation included; 0: no limit. A run that
+    ends by the clock is not repeatable to the bit."""
+    patience: int = 0
+    """Validations without a gain after which training ends; 0: no limit."""
+    label_smoothing: float = 0.1
+    """Share of the target's mass that all tokens have in common."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning rate."""
+    accumulate: int = 1
+    """Batches whose gradients make one update."""
+    validate_every: int = 0
+    """Updates between validations; 0: once an epoch."""
+    metric: MetricName = "loss"
+    """The validation score that tells which checkpoint is best."""
+    keep: int = 3
+    """Last checkpoints kept, besides the best."""
+    log_every: int = 50
+    """Updates between rows of the metrics."""
+    threads: int = 0
+    """CPU threads; 0: torch's choice."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model trains; auto: cuda where there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers that matrix products use while training; weights are always float32. auto:
+    bfloat16 where the processor multiplies it faster."""
+
+    def __post_init__(self) -> None:
+        for key in ("seed", "steps", "epochs", "minutes", "patience", "validate_every", "threads"):
+            require(getattr(self, key) >= 0, key, "at least 0", getattr(self, key))
+        for key in ("accumulate", "keep", "log_every"):
+            require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
+        smoothing = self.label_smoothing
+        require(0 <= smoothing < 1, "label_smoothing", "in [0, 1)", smoothing)
+        ends = any(getattr(self, limit) for limit in LIMITS)
+        require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all that resuming needs besides weights and optimiser."""
+
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    """Batches of this epoch already used."""
+    seconds: float = 0.0
+    validated: int = 0
+    """The step of the last validation."""
+    best: float | None = None
+    best_step: int | None = None
+    without_gain: int = 0
+    plateaus: int = 0
+    skipped: int = 0
+    """Updates left out since a gradient was not a number."""
+    skipped_in_a_row: int = 0
+    window_loss: float = 0.0
+    """Loss, tokens and seconds since the last row of the metrics."""
+    window_tokens: int = 0
+    window_seconds: float = 0.0
+
+
+class BatchOrder(Protocol):
+    """What the loop needs of the data: the batches of an epoch, from any position on."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yields the batches of an epoch."""
+        ...
+
+    def size(self, epoch: int) -> int:
+        """Returns the number of batches of an epoch."""
+        ...
+
+
+Loss = Callable[[Batch, float], Tensor]
+"""Returns the loss of a batch, summed over its target tokens, under a label smoothing."""
+
+Validator = Callable[[], Mapping[str, float]]
+"""Returns the validation's scores, `loss` among them."""
+
+
+def pick_device(name: str) -> torch.device:
+    """Returns the device that a setting names.
+
+    Raises:
+        Seq2SeqError: There is no such device here.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise Seq2SeqError("train.device: cuda, but torch finds no CUDA device; accepted here: cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """Returns the numbers that matrix products use."""
+    if name == "auto":
+        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        name = "bfloat16" if fast else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+class Trainer:
+    """Trains a model in a run folder."""
+
+    MOST_SKIPPED = 10
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        config: TrainConfig,
+        folder: Path,
+        elapsed: float = 0.0,
+    ) -> None:
+        """``elapsed`` are seconds that the run has already used for its preparation."""
+        self.model = model
+        self.loss = loss
+        self.config = config
+        self.folder = folder
+        self.device = next(model.parameters()).device
+        self.dtype = pick_precision(config.precision, self.device)
+        self.optimizer = make_optimizer(config.optimizer, model.parameters())
+        self.checkpoints = Checkpoints(folder / "checkpoints", config.keep)
+        self.progress = Progress(seconds=elapsed)
+        self._epoch_size = 1
+        self._clock = time.monotonic()
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Takes everything from a checkpoint.
+
+        Raises:
+            CheckpointError: The checkpoint belongs to another model.
+        """
+        try:
+            load_weights(self.model, checkpoint)
+            self.optimizer.load_state_dict(_unflatten(checkpoint.optimizer, self.optimizer))
+            self.progress = Progress(**checkpoint.state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
+            ) from error
+        forget_after(self.folder, self.progress.step)
+
+    def fit(self, batches: BatchOrder, validate: Validator) -> None:
+        """Trains until a limit is met, validating and saving on the way.
+
+        Raises:
+            Interrupted: A signal asked to stop; the run is saved.
+            Seq2SeqError: Gradients are not numbers, ten updates in a row.
+        """
+        progress, config = self.progress, self.config
+        with Interruption() as interruption, open_journal(self.folder) as journal:
+            journal.bar.total, journal.bar.n = config.steps or None, progress.step
+            while not self._over() and not interruption.number:
+                self._epoch_size = batches.size(progress.epoch)
+                stream = batches.epoch(progress.epoch, progress.position)
+                while group := list(islice(stream, config.accumulate)):
+                    self.update(group)
+                    self._report(journal)
+                    if config.validate_every and progress.step % config.validate_every == 0:
+                        self._validate(validate, journal)
+                    if interruption.number or self._over():
+                        break
+                if progress.position >= self._epoch_size:
+                    progress.epoch, progress.position = progress.epoch + 1, 0
+                    if not config.validate_every and not interruption.number:
+                        self._validate(validate, journal)
+            if interruption.number:
+                raise Interrupted(interruption.number, self._save())
+            if progress.validated < progress.step:
+                self._validate(validate, journal)
+
+    def update(self, group: list[Batch]) -> None:
+        """Makes one update from the mean gradient over all target tokens of ``group``."""
+        progress, config = self.progress, self.config
+        # The noise of an update is a function of (seed, step): no generator's state to be saved.
+        torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
+        tokens = sum(int(batch.target_out.lengths.sum()) for batch in group)
+        self.model.train()
+        for batch in group:
+            with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
+                loss = self.loss(batch.to(self.device), config.label_smoothing)
+            (loss / tokens).backward()  # type: ignore[no-untyped-call]
+            progress.window_loss += float(loss.detach())
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
+        self._follow(float(norm))
+        self.optimizer.zero_grad(set_to_none=True)
+        progress.window_tokens += tokens
+        progress.step += 1
+        progress.position += len(group)
+        progress.window_seconds += self._tick()
+
+    def _follow(self, norm: float) -> None:
+        """Lets the weights follow the gradients, unless these are not numbers."""
+        progress = self.progress
+        if math.isfinite(norm):
+            progress.skipped_in_a_row = 0
+            for settings in self.optimizer.param_groups:
+                settings["lr"] = self.rate()
+            self.optimizer.step()
+            return
+        progress.skipped += 1
+        progress.skipped_in_a_row += 1
+        where = f"step {progress.step + 1} (epoch {progress.epoch}, batch {progress.position})"
+        log.warning("%s: gradient is %s, update skipped", where, norm)
+        if progress.skipped_in_a_row >= self.MOST_SKIPPED:
+            latest = self.checkpoints.latest()
+            good = f"the last good checkpoint is {latest.name}" if latest else "none was saved"
+            raise Seq2SeqError(
+                f"{where}: {self.MOST_SKIPPED} updates in a row had no finite gradient; {good}; "
+                "try a lower train.optimizer.learning_rate"
+            )
+
+    def rate(self) -> float:
+        """Returns the learning rate of the next update."""
+        progress, config = self.progress, self.config
+        epochs = progress.epoch + progress.position / self._epoch_size
+        done = max(
+            progress.step / config.steps if config.steps else 0.0,
+            epochs / config.epochs if config.epochs else 0.0,
+            progress.seconds / 60 / config.minutes if config.minutes else 0.0,
+        )
+        schedule = config.optimizer.schedule
+        share = schedule.share(progress.step, min(1.0, done), progress.plateaus)
+        return config.optimizer.learning_rate * share
+
+    def _over(self) -> bool:
+        """Tells whether a limit is met."""
+        progress, config = self.progress, self.config
+        return (
+            (0 < config.steps <= progress.step)
+            or (0 < config.epochs <= progress.epoch)
+            or (0 < config.minutes * 60 <= progress.seconds)
+            or (0 < config.patience <= progress.without_gain)
+        )
+
+    def _tick(self) -> float:
+        """Adds the time since the last tick to the run's time and returns it."""
+        now = time.monotonic()
+        passed, self._clock = now - self._clock, now
+        self.progress.seconds += passed
+        return passed
+
+    def _report(self, journal: Journal) -> None:
+        """Moves the bar, and appends a row to the metrics now and then."""
+        progress = self.progress
+        loss = progress.window_loss / max(1, progress.window_tokens)
+        speed = progress.window_tokens / max(1e-9, progress.window_seconds)
+        journal.bar.update()
+        journal.bar.set_postfix(
+            {"epoch": progress.epoch, "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"},
+            refresh=False,
+        )
+        if progress.step % self.config.log_every:
+            return
+        journal.row(
+            {
+                "step": progress.step,
+                "epoch": progress.epoch,
+                "loss": loss,
+                "learning_rate": self.rate(),
+                "tokens_per_second": round(speed, 1),
+                "minutes": round(progress.seconds / 60, 3),
+            }
+        )
+        progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
+
+    def _validate(self, validate: Validator, journal: Journal) -> None:
+        """Measures, remembers whether it was the best, and saves."""
+        progress, metric = self.progress, self.config.metric
+        self._tick()
+        self.model.eval()
+        scores = validate()
+        self._tick()
+        value = scores[metric] if metric in LOWER_IS_BETTER else -scores[metric]
+        progress.validated = progress.step
+        progress.without_gain += 1
+        if progress.best is None or value < progress.best:
+            progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
+        elif progress.without_gain % self.config.optimizer.schedule.patience == 0:
+            progress.plateaus += 1
+        row = {f"valid_{name}" if name == "loss" else name: score for name, score in scores.items()}
+        minutes = progress.seconds / 60
+        journal.row({"step": progress.step, "epoch": progress.epoch, **row, "minutes": minutes})
+        shown = ", ".join(f"{name} {score:.3f}" for name, score in row.items())
+        star = " (best)" if progress.best_step == progress.step else ""
+        log.info("step %d, %.1f min: %s%s", progress.step, minutes, shown, star)
+        self._save()
+
+    def _save(self) -> str:
+        """Saves everything and returns the checkpoint's name."""
+        name = name_of(self.progress.step)
+        optimizer = _flatten(self.optimizer)
+        self.checkpoints.save(name, weights(self.model), optimizer, asdict(self.progress))
+        return name
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the weights by name; shared ones once."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Copies a checkpoint's weights into a model.
+
+    Raises:
+        CheckpointError: Names or shapes differ; says which.
+    """
+    own = weights(model)
+    for name in sorted(own.keys() | checkpoint.model.keys()):
+        mine, saved = own.get(name), checkpoint.model.get(name)
+        if mine is None or saved is None or mine.shape != saved.shape:
+            found = "nothing" if saved is None else list(saved.shape)
+            wanted = "nothing" if mine is None else list(mine.shape)
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name}: {name} is {found}, the model's is {wanted}"
+            )
+        mine.copy_(saved)
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Returns the optimiser's tensors as ``parameter.name``."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value
+        for index, slots in state.items()
+        for name, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _unflatten(
+    tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, object]:
+    """Undoes :func:`_flatten`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
