@@ -70,7 +70,7 @@ def from_mapping(
 
 def dump(config: object) -> str:
     """Returns the YAML text from which :func:`load` builds an equal configuration."""
-    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+    return yaml.dump(_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def flatten(config: object) -> dict[str, object]:
@@ -451,6 +451,18 @@ _Loader.yaml_implicit_resolvers = {
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML that reads back unchanged, also where a text holds line separators."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Quotes and escapes a text with unprintable characters: unquoted, NEL becomes a space."""
+        style = None if text.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _read_file(path: Path) -> Mapping[Any, object]:

@@ -21,7 +21,7 @@ from seq2seq import config as configuration
 from seq2seq.data.batching import Batches, padding
 from seq2seq.data.sources import Corpus, Pair, open_corpus
 from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
-from seq2seq.errors import ConfigError, DataError, Seq2SeqError
+from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import METRICS, MetricName, Score
 from seq2seq.evaluation.report import plot_learning_curve
 from seq2seq.inference import CHECKPOINTS, CONFIG, PIPELINE, Translator, read_config
@@ -405,6 +405,3 @@ def describe_run(folder: Path) -> str:
             f"best         step-{state['best_step']:07d}: {scores}",
         ]
     return "\n".join(line for line in lines if line)
-
-
-__all__ = ["Run", "Seq2SeqError", "average", "describe_run", "evaluate", "train"]

@@ -358,6 +358,11 @@ def test_dump_keeps_the_order_of_the_fields() -> None:
     assert "source: ü\n" in config.dump(Data(source="ü"))
 
 
+@pytest.mark.parametrize("text", ["a\x85b", "a\u2028b", "a\nb", "a\r\nb", "\ufeff", "\t", " a "])
+def test_separators_survive_the_way_back(text: str) -> None:
+    assert config.from_mapping(Data, yaml.safe_load(config.dump(Data(source=text)))).source == text
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]))
 encoders = st.builds(
     Encoder,

@@ -93,26 +93,22 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         """Sums the loss; keeps the gradients for :meth:`backward`."""
         wanted = any(ctx.needs_input_grad)
-        exact = weight.dtype
-        total = weight.new_zeros(())
-        d_features, d_weight, d_bias = (
-            torch.empty_like(features),
-            torch.zeros_like(weight),
-            torch.zeros_like(bias),
-        )
-        fast = features.dtype
-        rounded = weight.to(fast)
+        exact, fast = weight.dtype, features.dtype
+        d_features = torch.empty_like(features)
+        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        rounded, shift = weight.to(fast), bias.to(fast)
         share = smoothing / weight.shape[0]
+        total = weight.new_zeros(())
         for start in range(0, features.shape[0], _SmoothedCrossEntropy.ROWS):
             rows = slice(start, start + _SmoothedCrossEntropy.ROWS)
             picked = targets[rows, None]
-            logits = torch.mm(features[rows], rounded.t()).to(exact).add_(bias)
-            normaliser = logits.logsumexp(dim=1, keepdim=True)
-            total += (normaliser - (1 - smoothing) * logits.gather(1, picked)).sum()
+            logits = torch.addmm(shift, features[rows], rounded.t())
+            log_probs = logits.log_softmax(dim=1, dtype=exact)
+            total -= (1 - smoothing) * log_probs.gather(1, picked).sum()
             if smoothing:
-                total -= share * logits.sum()
+                total -= share * log_probs.sum()
             if wanted:
-                grad = logits.sub_(normaliser).exp_().sub_(share)
+                grad = log_probs.exp_().sub_(share)
                 grad.scatter_add_(1, picked, grad.new_full(picked.shape, smoothing - 1))
                 d_bias += grad.sum(dim=0)
                 grad = grad.to(fast)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -80,7 +81,7 @@ class Checkpoints:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         failpoint("after_rename")
-        self._thin(state.get("best_step"))
+        self._thin(name, state.get("best_step"))
         return final
 
     def latest(self) -> Checkpoint | None:
@@ -161,8 +162,8 @@ class Checkpoints:
             _verify(folder, file, facts)
         return Checkpoint(
             name,
-            load_file(folder / MODEL),
-            load_file(folder / OPTIMIZER),
+            _read_tensors(folder, MODEL),
+            _read_tensors(folder, OPTIMIZER),
             _read_json(folder, STATE),
         )
 
@@ -172,10 +173,10 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
             log.info("removed %s, left over from an interrupted save", draft.name)
 
-    def _thin(self, best_step: int | None) -> None:
-        """Removes all but the newest checkpoints and the best."""
+    def _thin(self, newest: str, best_step: int | None) -> None:
+        """Removes old checkpoints but the best; later ones than ``newest`` are damaged."""
         spared = {name_of(best_step)} if best_step is not None else set()
-        for name in self.names()[self.keep :]:
+        for name in [name for name in self.names() if name <= newest][self.keep :]:
             if name not in spared:
                 shutil.rmtree(self.folder / name)
 
@@ -255,6 +256,14 @@ def _read_json(folder: Path, file: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"checkpoint {folder.name} is damaged ({file}: not a JSON object)")
     return value
+
+
+def _read_tensors(folder: Path, file: str) -> dict[str, Tensor]:
+    """Reads the tensors of a checkpoint."""
+    try:
+        return load_file(folder / file)
+    except SafetensorError as error:
+        raise CheckpointError(f"checkpoint {folder.name} is damaged ({file}: {error})") from None
 
 
 def _size(tensor: Tensor) -> int:

@@ -177,7 +177,6 @@ class Trainer:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
             ) from error
-        forget_after(self.folder, self.progress.step)
 
     def fit(self, batches: BatchOrder, validate: Validator) -> None:
         """Trains until a limit is met, validating and saving on the way.
@@ -186,27 +185,37 @@ class Trainer:
             Interrupted: A signal asked to stop; the run is saved.
             Seq2SeqError: Gradients are not numbers, ten updates in a row.
         """
-        progress, config = self.progress, self.config
+        progress = self.progress
+        forget_after(self.folder, progress.step)
         with Interruption() as interruption, open_journal(self.folder) as journal:
-            journal.bar.total, journal.bar.n = config.steps or None, progress.step
-            while not self._over() and not interruption.number:
-                self._epoch_size = batches.size(progress.epoch)
-                stream = batches.epoch(progress.epoch, progress.position)
-                while group := list(islice(stream, config.accumulate)):
-                    self.update(group)
+            journal.bar.total, journal.bar.n = self.config.steps or None, progress.step
+            groups = self._groups(batches)
+            while not interruption.number:
+                if self._due():
+                    self._validate(validate, journal)
+                elif self._over():
+                    return
+                else:
+                    self.update(next(groups))
                     self._report(journal)
-                    if config.validate_every and progress.step % config.validate_every == 0:
-                        self._validate(validate, journal)
-                    if interruption.number or self._over():
-                        break
-                if progress.position >= self._epoch_size:
-                    progress.epoch, progress.position = progress.epoch + 1, 0
-                    if not config.validate_every and not interruption.number:
-                        self._validate(validate, journal)
-            if interruption.number:
-                raise Interrupted(interruption.number, self._save())
-            if progress.validated < progress.step:
-                self._validate(validate, journal)
+            saved = progress.validated == progress.step
+            name = name_of(progress.step) if saved else self._save()
+            raise Interrupted(interruption.number, name)
+
+    def _groups(self, batches: BatchOrder) -> Iterator[list[Batch]]:
+        """Yields the batches of each update from where the run stands, epoch after epoch."""
+        while True:
+            self._epoch_size = batches.size(self.progress.epoch)
+            stream = batches.epoch(self.progress.epoch, self.progress.position)
+            while group := list(islice(stream, self.config.accumulate)):
+                yield group
+
+    def _due(self) -> bool:
+        """Tells whether to validate now; a resumed run may owe it since before it stopped."""
+        progress, every = self.progress, self.config.validate_every
+        if progress.validated == progress.step:
+            return False
+        return self._over() or (progress.step % every if every else progress.position) == 0
 
     def update(self, group: list[Batch]) -> None:
         """Makes one update from the mean gradient over all target tokens of ``group``."""
@@ -214,29 +223,33 @@ class Trainer:
         # The noise of an update is a function of (seed, step): no generator's state to be saved.
         torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
         tokens = sum(int(batch.target_out.lengths.sum()) for batch in group)
+        total = 0.0
         self.model.train()
         for batch in group:
             with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
                 loss = self.loss(batch.to(self.device), config.label_smoothing)
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
-            progress.window_loss += float(loss.detach())
+            total += float(loss.detach())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
-        self._follow(float(norm))
+        if self._follow(float(norm)):
+            progress.window_loss += total
+            progress.window_tokens += tokens
         self.optimizer.zero_grad(set_to_none=True)
-        progress.window_tokens += tokens
         progress.step += 1
         progress.position += len(group)
+        if progress.position >= self._epoch_size:
+            progress.epoch, progress.position = progress.epoch + 1, 0
         progress.window_seconds += self._tick()
 
-    def _follow(self, norm: float) -> None:
-        """Lets the weights follow the gradients, unless these are not numbers."""
+    def _follow(self, norm: float) -> bool:
+        """Lets the weights follow the gradients, unless these are not numbers; tells which."""
         progress = self.progress
         if math.isfinite(norm):
             progress.skipped_in_a_row = 0
             for settings in self.optimizer.param_groups:
                 settings["lr"] = self.rate()
             self.optimizer.step()
-            return
+            return True
         progress.skipped += 1
         progress.skipped_in_a_row += 1
         where = f"step {progress.step + 1} (epoch {progress.epoch}, batch {progress.position})"
@@ -248,6 +261,7 @@ class Trainer:
                 f"{where}: {self.MOST_SKIPPED} updates in a row had no finite gradient; {good}; "
                 "try a lower train.optimizer.learning_rate"
             )
+        return False
 
     def rate(self) -> float:
         """Returns the learning rate of the next update."""

@@ -1,0 +1,311 @@
+"""The command line: parse and hand over. Nothing heavy is imported before a verb runs."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NoReturn, TypeAlias
+
+from seq2seq import __version__
+from seq2seq.errors import Seq2SeqError
+
+EXAMPLES = {
+    "": """
+  seq2seq train recipes/quickstart/config.yaml
+  echo 'Total: $5.00' | seq2seq translate runs/quickstart
+  seq2seq evaluate runs/quickstart
+  seq2seq score output.txt --reference reference.txt
+  seq2seq config translation""",
+    "train": """
+  seq2seq train recipes/quickstart/config.yaml
+  seq2seq train recipes/multi30k/de-en.yaml --data.folder path/to/multi30k
+  seq2seq train config.yaml --model.encoder.cell gru --folder runs/gru
+  seq2seq train config.yaml --train.minutes 30 --train.seed 2
+  seq2seq train config.yaml --dry-run""",
+    "translate": """
+  seq2seq translate runs/quickstart source.txt > output.txt
+  echo 'Total: $5.00' | seq2seq translate runs/quickstart
+  seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt
+  seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5
+  seq2seq translate runs/quickstart source.txt --checkpoint average""",
+    "evaluate": """
+  seq2seq evaluate runs/quickstart
+  seq2seq evaluate runs/quickstart --source test.en --reference test.pt
+  seq2seq evaluate runs/quickstart --metrics exact bleu --beam-size 1
+  seq2seq evaluate runs/quickstart --output translations.txt
+  seq2seq evaluate runs/quickstart --format json""",
+    "score": """
+  seq2seq score output.txt --reference reference.txt
+  seq2seq translate runs/quickstart test.en | seq2seq score - --reference test.pt
+  seq2seq score output.txt --reference reference.txt --metrics bleu chrf ter exact
+  seq2seq score output.txt --reference reference.txt --lowercase
+  seq2seq score output.txt --reference reference.txt --format json""",
+    "info": """
+  seq2seq info runs/quickstart
+  seq2seq info runs/quickstart --weights
+  seq2seq info runs/multi30k-de-en
+  seq2seq info runs/* | grep best
+  seq2seq info runs/quickstart runs/multi30k-de-en""",
+    "config": """
+  seq2seq config translation
+  seq2seq config translation model.encoder
+  seq2seq config translation train.optimizer.schedule
+  seq2seq config translation | grep dropout
+  seq2seq config translation --format yaml > config.yaml""",
+    "average": """
+  seq2seq average runs/multi30k-de-en
+  seq2seq average runs/multi30k-de-en --last 5
+  seq2seq average runs/multi30k-de-en --last 3 --name last-3
+  seq2seq translate runs/multi30k-de-en test.de --checkpoint average
+  seq2seq evaluate runs/multi30k-de-en --checkpoint last-3""",
+    "tokenizer": """
+  seq2seq tokenizer train text.txt --output pipeline --tokenizer bpe --vocab_size 4000
+  seq2seq tokenizer train train.en train.pt --output pipeline --split_digits true
+  seq2seq tokenizer encode pipeline text.txt
+  echo 'Total: $5.00' | seq2seq tokenizer encode runs/quickstart/pipeline/source --format ids
+  seq2seq tokenizer encode pipeline text.txt --format ids | seq2seq tokenizer decode pipeline""",
+    "tokenizer train": """
+  seq2seq tokenizer train text.txt --output pipeline
+  seq2seq tokenizer train text.txt --output pipeline --tokenizer bpe --vocab_size 4000
+  seq2seq tokenizer train train.en train.pt --output pipeline --split_digits true
+  seq2seq tokenizer train text.txt --output pipeline --tokenizer char --normalizers "[nfc]"
+  cat text.txt | seq2seq tokenizer train - --output pipeline --tokenizer word --vocab_size 0""",
+    "tokenizer encode": """
+  seq2seq tokenizer encode pipeline text.txt
+  seq2seq tokenizer encode pipeline text.txt --format ids > ids.txt
+  seq2seq tokenizer encode runs/quickstart/pipeline/source text.txt
+  echo 'Total: $5.00' | seq2seq tokenizer encode pipeline
+  seq2seq tokenizer encode pipeline text.txt.gz | head""",
+    "tokenizer decode": """
+  seq2seq tokenizer decode pipeline ids.txt
+  seq2seq tokenizer decode runs/quickstart/pipeline/target ids.txt
+  echo "8 15 4" | seq2seq tokenizer decode pipeline
+  seq2seq tokenizer encode pipeline text.txt --format ids | seq2seq tokenizer decode pipeline
+  seq2seq tokenizer decode pipeline ids.txt > text.txt""",
+    "data": """
+  seq2seq data check recipes/quickstart/config.yaml
+  seq2seq data check recipes/multi30k/de-en.yaml --data.folder path/to/multi30k
+  seq2seq data check config.yaml --data.train.limit 100000
+  seq2seq data check --data.train.source train.en --data.train.target train.pt
+  seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv""",
+    "data check": """
+  seq2seq data check recipes/quickstart/config.yaml
+  seq2seq data check recipes/multi30k/de-en.yaml --data.folder path/to/multi30k
+  seq2seq data check config.yaml --data.train.limit 100000
+  seq2seq data check --data.train.source train.en --data.train.target train.pt
+  seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv""",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Seq2SeqError(f"{message}; see `{self.prog} --help`")
+
+
+Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _add(verbs: Verbs, path: str, text: str) -> "_Parser":
+    """Adds a verb with its examples."""
+    parser = verbs.add_parser(
+        path.split()[-1],
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog="examples:" + EXAMPLES[path],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(verb=path, takes_keys=False)
+    return parser
+
+
+def _train(verbs: Verbs) -> None:
+    parser = _add(verbs, "train", "train a model, or go on training it")
+    parser.add_argument("config", metavar="CONFIG", help="YAML file; see `seq2seq config`")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="two steps of everything; leaves nothing behind"
+    )
+    parser.epilog = (
+        "Any key of the configuration may follow: --model.encoder.cell gru --folder runs/gru\n\n"
+        f"{parser.epilog}"
+    )
+    parser.set_defaults(takes_keys=True)
+
+
+def _use(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of everything that uses a trained model."""
+    parser.add_argument("run", metavar="RUN", help="folder that `seq2seq train` wrote")
+    parser.add_argument("--beam-size", type=int, metavar="K", help="hypotheses kept; 1 is greedy")
+    parser.add_argument("--length-penalty", type=float, metavar="X", help="0 favours short texts")
+    parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
+    parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
+    parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts at once")
+    parser.add_argument(
+        "--checkpoint", default="best", metavar="NAME", help="best, last, a step, or a name"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
+
+
+def _translate(verbs: Verbs) -> None:
+    parser = _add(verbs, "translate", "translate files or standard input, line by line")
+    _use(parser)
+    parser.add_argument("files", nargs="*", default=["-"], metavar="FILE", help="- is a pipe")
+    parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
+    parser.add_argument("--format", choices=("text", "jsonl"), default="text")
+    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="needs --format jsonl")
+    parser.add_argument(
+        "--errors", choices=("strict", "replace"), default="strict", help="what invalid UTF-8 does"
+    )
+
+
+def _measured(parser: argparse.ArgumentParser, metrics: Sequence[str]) -> None:
+    """Adds the options of everything that prints scores."""
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=("bleu", "chrf", "ter", "exact"),
+        default=list(metrics),
+        metavar="NAME",
+        help=f"some of bleu, chrf, ter, exact; default: {' '.join(metrics)}",
+    )
+    parser.add_argument("--lowercase", action="store_true", help="score without case")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _evaluate(verbs: Verbs) -> None:
+    parser = _add(verbs, "evaluate", "translate a test set and score the translations")
+    _use(parser)
+    parser.add_argument("--source", metavar="FILE", help="default: the configuration's data.test")
+    parser.add_argument("--reference", metavar="FILE", help="belongs with --source")
+    parser.add_argument("--output", metavar="FILE", help="write the translations here")
+    _measured(parser, ["bleu", "chrf", "exact"])
+
+
+def _score(verbs: Verbs) -> None:
+    parser = _add(verbs, "score", "score translations against references")
+    parser.add_argument("hypotheses", metavar="HYPOTHESES", help="one a line; - is a pipe")
+    parser.add_argument("--reference", required=True, metavar="FILE", help="one a line")
+    _measured(parser, ["bleu", "chrf", "ter"])
+
+
+def _info(verbs: Verbs) -> None:
+    parser = _add(verbs, "info", "tell what a run folder holds")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--weights", action="store_true", help="names, shapes and sizes of weights")
+
+
+def _config(verbs: Verbs) -> None:
+    parser = _add(verbs, "config", "list every key of the configuration")
+    parser.add_argument("task", metavar="TASK", help="translation")
+    parser.add_argument("prefix", nargs="?", default="", help="only the keys below this one")
+    parser.add_argument("--format", choices=("table", "yaml"), default="table")
+
+
+def _average(verbs: Verbs) -> None:
+    parser = _add(verbs, "average", "average the weights of a run's last checkpoints")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--last", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--name", default="average", help="of the new checkpoint")
+
+
+def _tokenizer(verbs: Verbs) -> None:
+    parser = _add(verbs, "tokenizer", "train and try out tokenization pipelines")
+    inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    train = _add(inner, "tokenizer train", "learn a pipeline from text")
+    train.add_argument("files", nargs="+", metavar="FILE", help="text, one a line; - is a pipe")
+    train.add_argument("--output", required=True, metavar="FOLDER", help="where the pipeline goes")
+    train.epilog = (
+        "Any key of a pipeline may follow, as in `seq2seq config translation source`.\n\n"
+        f"{train.epilog}"
+    )
+    train.set_defaults(takes_keys=True)
+    for verb, text in (
+        ("encode", "cut text into tokens or ids"),
+        ("decode", "join ids to text"),
+    ):
+        one = _add(inner, f"tokenizer {verb}", text)
+        one.add_argument("pipeline", metavar="PIPELINE", help="folder of a pipeline")
+        one.add_argument("file", nargs="?", default="-", metavar="FILE", help="- is a pipe")
+        if verb == "encode":
+            one.add_argument("--format", choices=("tokens", "ids"), default="tokens")
+
+
+def _data(verbs: Verbs) -> None:
+    parser = _add(verbs, "data", "look at corpora")
+    inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    check = _add(inner, "data check", "report odd lines, duplicates, outliers and overlap")
+    check.add_argument("config", nargs="?", metavar="CONFIG", help="whose data to check")
+    check.set_defaults(takes_keys=True)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the whole command line."""
+    parser = _Parser(
+        prog="seq2seq",
+        description="Recurrent sequence-to-sequence models: text in, translator out.",
+        epilog="examples:" + EXAMPLES[""],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"seq2seq {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for add in (
+        _train, _translate, _evaluate, _score, _info, _config, _average, _tokenizer, _data,
+    ):  # fmt: skip
+        add(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, or what the error says."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _log_to_stderr()
+    try:
+        options, keys = make_parser().parse_known_args(words)
+        if keys and not options.takes_keys:
+            raise Seq2SeqError(f"unrecognized arguments: {' '.join(keys)}; see --help")
+        options.keys = keys
+        verb: Callable[[argparse.Namespace], None] = getattr(
+            import_module("seq2seq.commands"), options.verb.replace(" ", "_")
+        )
+        verb(options)
+    except Seq2SeqError as error:
+        return _fail(error, str(error), error.exit_code, "--debug" in words)
+    except BrokenPipeError:  # the reader has had enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt as error:
+        return _fail(error, "interrupted", 130, "--debug" in words)
+    return 0
+
+
+def _fail(error: BaseException, text: str, code: int, debug: bool) -> int:
+    """Prints one line, or the traceback."""
+    if debug:
+        traceback.print_exception(error)
+    else:
+        print(f"seq2seq: {text}", file=sys.stderr)
+    return code
+
+
+def _log_to_stderr() -> None:
+    """Shows the package's log, one line each."""
+    log = logging.getLogger("seq2seq")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""What the verbs of the command line do: call the library and print."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from tqdm import tqdm
+
+from seq2seq import config as configuration
+from seq2seq import experiment
+from seq2seq.data.check import check
+from seq2seq.data.sources import CorpusConfig, open_corpus, read_lines
+from seq2seq.errors import ConfigError, DataError, nearest
+from seq2seq.evaluation.metrics import METRICS, Score
+from seq2seq.evaluation.report import scores_json, scores_table
+from seq2seq.inference import Translation, Translator, read_config
+from seq2seq.tasks import TASKS, TranslationConfig, corpus_config
+from seq2seq.text.pipeline import Pipeline, PipelineConfig
+
+LINES_AT_ONCE = 2000
+
+
+def train(options: Namespace) -> None:
+    """Trains a model."""
+    run = experiment.train(options.config, options.keys, dry_run=options.dry_run)
+    if options.dry_run:
+        return
+    scores = ", ".join(
+        f"{name} {value:.3f}"
+        for name, value in run.best.items()
+        if name not in ("step", "epoch", "minutes")
+    )
+    print(f"{run.folder}: best at step {run.best['step']:.0f}: {scores}")
+    picture = run.folder / "plots" / "learning_curve.png"
+    if picture.exists():
+        print(f"learning curve: {picture}")
+
+
+def translate(options: Namespace) -> None:
+    """Translates files or standard input, one line out for each line in."""
+    if options.n_best > 1 and options.format == "text":
+        raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
+    translator = _translator(options)
+    interactive = options.files == ["-"] and sys.stdin.isatty()
+    lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
+    with _output(options.output) as out:
+        shown = tqdm(lines, "translate", unit=" lines", disable=True if interactive else None)
+        for some in _chunks(shown, 1 if interactive else LINES_AT_ONCE):
+            found = translator(some, n_best=options.n_best, batch_size=options.batch_size)
+            for source, translation in zip(some, found, strict=True):
+                print(_rendered(source, translation, options.format), file=out)
+            out.flush()
+
+
+def evaluate(options: Namespace) -> None:
+    """Translates a test set and prints scores."""
+    if (options.source is None) != (options.reference is None):
+        raise ConfigError("--source: must come with --reference, and the other way round")
+    translator = _translator(options)
+    if options.source is None:
+        config = read_config(Path(options.run))
+        corpus = open_corpus(corpus_config(config, "test"), Path(config.data.folder))
+    else:
+        pair = CorpusConfig(source=options.source, target=options.reference)
+        corpus = open_corpus(pair, Path())
+    scores, found = experiment.evaluate(
+        translator, list(corpus.pairs()), options.metrics, lowercase=options.lowercase
+    )
+    if options.output:
+        with _output(options.output) as out:
+            out.writelines(f"{text}\n" for text in found)
+    _print_scores(scores, options.format)
+
+
+def score(options: Namespace) -> None:
+    """Scores translations against references."""
+    hypotheses = list(read_lines(options.hypotheses))
+    references = list(read_lines(options.reference))
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"{options.hypotheses} has {len(hypotheses):,} lines, "
+            f"{options.reference} {len(references):,}"
+        )
+    scores = [
+        METRICS[name](hypotheses, references, lowercase=options.lowercase)
+        for name in options.metrics
+    ]
+    _print_scores(scores, options.format)
+
+
+def info(options: Namespace) -> None:
+    """Tells what run folders hold."""
+    for number, run in enumerate(options.runs):
+        print(("\n" if number else "") + experiment.describe_run(Path(run)))
+        if options.weights:
+            print("\n".join(experiment.summary(Translator.load(run, device="cpu").model)))
+
+
+def config(options: Namespace) -> None:
+    """Lists the keys of a task's configuration."""
+    if options.task not in TASKS:
+        raise ConfigError(
+            f"TASK: must be one of {', '.join(TASKS)}, got {options.task!r}"
+            + nearest(options.task, TASKS)
+        )
+    rows = configuration.describe(TASKS[options.task])
+    asked = f"{options.prefix}." if options.prefix else ""
+    kept = [row for row in rows if f"{row[0]}.".startswith(asked)]
+    if not kept:
+        raise ConfigError(
+            f"{options.prefix}: unknown key" + nearest(options.prefix, [row[0] for row in rows])
+        )
+    if options.format == "yaml":
+        print(configuration.dump(TranslationConfig()), end="")
+        return
+    for key, kind, default, text in kept:
+        print(f"{key}: {kind} = {default}\n    {text}")
+
+
+def average(options: Namespace) -> None:
+    """Averages the last checkpoints of a run."""
+    print(experiment.average(Path(options.run), options.last, options.name))
+
+
+def tokenizer_train(options: Namespace) -> None:
+    """Learns a pipeline from text."""
+    settings = configuration.load(PipelineConfig, None, options.keys)
+    texts = [line for file in options.files for line in read_lines(file)]
+    pipeline = Pipeline.train(settings, texts, key="--")
+    pipeline.save(Path(options.output))
+    print(f"{options.output}: {len(pipeline):,} tokens, reversible: {pipeline.reversible}")
+
+
+def tokenizer_encode(options: Namespace) -> None:
+    """Cuts text into tokens or ids, one line out for each line in."""
+    pipeline = Pipeline.load(Path(options.pipeline))
+    for some in _chunks(read_lines(options.file), LINES_AT_ONCE):
+        for row in pipeline.encode(some):
+            print(*(row if options.format == "ids" else pipeline.tokens(row)))
+
+
+def tokenizer_decode(options: Namespace) -> None:
+    """Joins ids to text, one line out for each line in."""
+    pipeline = Pipeline.load(Path(options.pipeline))
+    for number, line in enumerate(read_lines(options.file), 1):
+        where = f"{options.file}: line {number}"
+        print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+
+
+def data_check(options: Namespace) -> None:
+    """Reports what is odd about the corpora of a configuration."""
+    settings = configuration.load(TranslationConfig, options.config, options.keys).data
+    given = {
+        role: open_corpus(where, Path(settings.folder))
+        for role in ("train", "valid", "test")
+        if (where := getattr(settings, role)) is not None
+    }
+    if not given:
+        raise ConfigError(
+            "data.train: is required; name a CONFIG, or give --data.train.source and .target"
+        )
+    report = check(given)
+    print(report.table())
+    for problem in report.problems:
+        print(f"- {problem}")
+
+
+def _translator(options: Namespace) -> Translator:
+    """Loads the run, with the search that the options ask for."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if options.batch_size < 1:
+        raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
+    translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device)
+    names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
+    asked = {name: value for name in names if (value := getattr(options, name)) is not None}
+    n_best = getattr(options, "n_best", 1)
+    try:
+        search = replace(translator.search, **asked)
+        translator.search = replace(search, beam_size=max(search.beam_size, n_best))
+    except ConfigError as error:
+        raise ConfigError(f"--{str(error).replace('_', '-', 2)}") from None
+    return translator
+
+
+def _id(word: str, size: int, where: str) -> int:
+    """Returns a word of a line as an id."""
+    if not word.isdecimal() or int(word) >= size:
+        raise DataError(f"{where}: {word!r} is not an id; accepted: 0 to {size - 1}")
+    return int(word)
+
+
+def _rendered(source: str, translation: Translation, form: str) -> str:
+    """Returns a translation as one line of output."""
+    if form == "text":
+        return translation.text.replace("\n", " ")
+    record = {
+        "source": source,
+        "source_tokens": translation.source_tokens,
+        "hypotheses": [
+            {
+                "text": one.text,
+                "score": one.score,
+                "tokens": one.target_tokens,
+                "alignment": one.alignment(),
+            }
+            for one in translation.alternatives
+        ],
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _print_scores(scores: list[Score], form: str) -> None:
+    """Prints scores as a table or as JSON."""
+    print(scores_json(scores) if form == "json" else scores_table(scores))
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[TextIO]:
+    """Opens where the output goes; a file appears only when it is whole."""
+    if path is None:
+        yield sys.stdout
+        return
+    draft = Path(f"{path}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as out:
+            yield out
+        draft.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Cuts a stream of lines into lists."""
+    stream = iter(lines)
+    while some := list(islice(stream, size)):
+        yield some

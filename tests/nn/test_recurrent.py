@@ -1,0 +1,289 @@
+import math
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from seq2seq.errors import ConfigError
+from seq2seq.nn.recurrent import (
+    CELLS,
+    BidirectionalLayer,
+    CellName,
+    Recurrent,
+    RecurrentConfig,
+    RecurrentLayer,
+    dropout_mask,
+    reverse,
+)
+
+CELL_NAMES: tuple[CellName, ...] = get_args(CellName)
+TORCH: dict[CellName, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]
+
+
+def one_way(stack: Recurrent) -> list[list[RecurrentLayer]]:
+    """Returns the one-directional parts of every layer."""
+    return [
+        [part for part in layer.modules() if isinstance(part, RecurrentLayer)]
+        for layer in stack.layers
+    ]
+
+
+def torch_twin(stack: Recurrent, cell: CellName, input_size: int) -> nn.RNNBase:
+    """Makes torch's own module with the same weights."""
+    parts = one_way(stack)
+    twin = TORCH[cell](
+        input_size,
+        parts[0][0].hidden_size,
+        num_layers=len(parts),
+        bidirectional=len(parts[0]) == 2,
+        batch_first=True,
+        dtype=parts[0][0].weight_input.dtype,
+    )
+    for weights, part in zip(twin.all_weights, [p for layer in parts for p in layer], strict=True):
+        ours = (part.weight_input, part.weight_recurrent, part.bias_input, part.bias_recurrent)
+        with torch.no_grad():
+            for theirs, own in zip(weights, ours, strict=True):
+                theirs.copy_(own)
+    return twin
+
+
+def random_biases(module: nn.Module) -> None:
+    """Replaces the zeros of a fresh module, which would hide a bias that is not added."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() == 1:
+                parameter.uniform_(-0.5, 0.5)
+
+
+def stack_of(cell: CellName, *, bidirectional: bool = False, **settings: Any) -> Recurrent:
+    torch.manual_seed(1)
+    config = RecurrentConfig(cell=cell, hidden_size=6, **{"dropout": 0.0, **settings})
+    stack = Recurrent(config, 4, bidirectional=bidirectional).double()
+    random_biases(stack)
+    return stack
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_a_stack_is_torchs_own_over_packed_sequences(
+    cell: CellName, bidirectional: bool, layers: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    stack = stack_of(cell, bidirectional=bidirectional, layers=layers).to(dtype)
+    twin = torch_twin(stack, cell, 4)
+    lengths = torch.tensor([3, 5, 1, 4])
+    inputs, state = torch.randn(4, 7, 4, dtype=dtype), stack.zero_state(torch.zeros(4, 1, 4))
+    state = torch.randn(state.shape, dtype=dtype)
+    # Ours: [B, L, (h, c) of each direction]; torch's: h and c apart, [L * directions, B, D].
+    ways, vectors = 1 + bidirectional, CELLS[cell].states
+    split = state.view(4, layers * ways, vectors, -1).permute(2, 1, 0, 3).contiguous()
+    packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, True, enforce_sorted=False)
+    theirs, finals = twin(packed, tuple(split) if vectors == 2 else split[0])
+    expected, _ = nn.utils.rnn.pad_packed_sequence(theirs, batch_first=True)
+    outputs, final = stack(inputs, state, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(
+            outputs[row, :length], expected[row, :length], atol=tolerance, rtol=0
+        )
+    final = final.view(4, layers * ways, vectors, -1).permute(2, 1, 0, 3)
+    joined = torch.stack(finals) if vectors == 2 else finals[None]
+    torch.testing.assert_close(final, joined, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("extra", [{}, {"residual": True}, {"layer_norm": True}])
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_stepping_with_the_noise_of_a_sequence_is_running_it(
+    cell: CellName, locked: bool, extra: dict[str, bool]
+) -> None:
+    stack = stack_of(cell, layers=3, dropout=0.4, locked_dropout=locked, **extra)
+    inputs = torch.randn(5, 6, 4, dtype=torch.double)
+    state = torch.randn(5, 3, stack.state_size, dtype=torch.double)
+    torch.manual_seed(7)
+    expected, final = stack(inputs, state)
+    torch.manual_seed(7)
+    masks = stack.noise(inputs)
+    assert len(masks) == 3
+    for step in range(6):
+        output, state = stack.step(inputs[:, step], state, [mask[:, step] for mask in masks])
+        torch.testing.assert_close(output, expected[:, step], atol=1e-10, rtol=0)
+    torch.testing.assert_close(state, final, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_what_stands_in_the_padding_changes_nothing(cell: CellName, bidirectional: bool) -> None:
+    stack = stack_of(cell, bidirectional=bidirectional, layers=2)
+    lengths = torch.tensor([2, 4, 1])
+    inputs = torch.randn(3, 9, 4, dtype=torch.double)
+    padded = torch.arange(9) >= lengths[:, None]
+    inputs[padded] = 1e3
+    inputs.requires_grad_()
+    outputs, final = stack(inputs, stack.zero_state(inputs), lengths)
+    assert outputs.isfinite().all()
+    for row, length in enumerate(lengths.tolist()):
+        alone = inputs[row : row + 1, :length]
+        expected, state = stack(alone, stack.zero_state(alone))
+        torch.testing.assert_close(outputs[row, :length], expected[0], atol=1e-10, rtol=0)
+        torch.testing.assert_close(final[row], state[0], atol=1e-10, rtol=0)
+    (gradient,) = torch.autograd.grad(outputs[~padded].square().sum() + final.sum(), inputs)
+    assert gradient[~padded].ne(0).all()
+    assert gradient[padded].eq(0).all()
+
+
+@pytest.mark.parametrize("extra", [{}, {"layer_norm": True}])
+def test_residual_connections_join_equal_widths_only(extra: dict[str, bool]) -> None:
+    stack = stack_of("gru", layers=2, residual=True, **extra)
+    if extra:
+        for norm in stack.norms:
+            torch.nn.init.uniform_(norm.weight)
+    inputs = torch.randn(2, 3, 4, dtype=torch.double)
+    zeros = torch.zeros(2, 6, dtype=torch.double)
+    lowest = stack.norms[0](stack.layers[0](inputs, zeros)[0])
+    highest = stack.norms[1](stack.layers[1](lowest, zeros)[0])
+    outputs, _ = stack(inputs, stack.zero_state(inputs))
+    torch.testing.assert_close(outputs, lowest + highest)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_reverse_turns_each_row_within_its_length(lengths: list[int]) -> None:
+    values = torch.arange(len(lengths) * 6.0).view(-1, 6, 1)
+    turned = reverse(values, torch.tensor(lengths))
+    for row, length in enumerate(lengths):
+        assert turned[row, :length].equal(values[row, :length].flip(0))
+        assert turned[row, length:].equal(values[row, length:])
+    assert reverse(turned, torch.tensor(lengths)).equal(values)
+    assert reverse(values, None).equal(values.flip(1))
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def constant_lstm(value: float, hidden: float, cell: float, weight: float) -> tuple[float, float]:
+    """One unit, all weights and biases alike: so are the gates' pre-activations."""
+    same = weight * value + weight * hidden + 2 * weight
+    cell = sigmoid(same) * cell + sigmoid(same) * math.tanh(same)
+    return sigmoid(same) * math.tanh(cell), cell
+
+
+def constant_gru(value: float, hidden: float, weight: float) -> float:
+    inputs, recurrent = weight * value + weight, weight * hidden + weight
+    reset = update = sigmoid(inputs + recurrent)
+    return (1 - update) * math.tanh(inputs + reset * recurrent) + update * hidden
+
+
+# Weights and biases 0.1, inputs 1, -2, 3, first state 0: worked out with the functions above.
+GOLDEN: dict[CellName, list[float]] = {
+    "lstm": [0.095241188497, 0.044521563091, 0.207357389293],
+    "gru": [0.107199421798, 0.03184863037, 0.183220588657],
+    "rnn": [0.291312612452, 0.029123023484, 0.464404446083],
+}
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_constant_weights_give_the_numbers_of_the_equations(cell: CellName) -> None:
+    layer = RecurrentLayer(cell, 1, 1).double()
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, 0.1)
+    hidden = carried = 0.0
+    expected = []
+    for value in (1.0, -2.0, 3.0):
+        if cell == "lstm":
+            hidden, carried = constant_lstm(value, hidden, carried, 0.1)
+        elif cell == "gru":
+            hidden = constant_gru(value, hidden, 0.1)
+        else:
+            hidden = math.tanh(0.1 * value + 0.1 * hidden + 0.2)
+        expected.append(hidden)
+    assert expected == pytest.approx(GOLDEN[cell], abs=1e-9)
+    inputs = torch.tensor([[[1.0], [-2.0], [3.0]]], dtype=torch.double)
+    zeros = torch.zeros(1, CELLS[cell].states, dtype=torch.double)
+    outputs, final = layer(inputs, zeros)
+    assert outputs.flatten().tolist() == pytest.approx(expected, abs=1e-12)
+    assert final[0, 0].item() == pytest.approx(hidden, abs=1e-12)
+    if cell == "lstm":
+        assert final[0, 1].item() == pytest.approx(carried, abs=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_initial_weights(cell: CellName) -> None:
+    layer = RecurrentLayer(cell, 5, 8)
+    gates = CELLS[cell].gates
+    for gate in layer.weight_recurrent.chunk(gates):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
+    widest = math.sqrt(6 / (5 + 8))
+    assert 0.8 * widest < layer.weight_input.abs().max().item() <= widest
+    forget = torch.zeros(gates, 8)
+    if cell == "lstm":
+        forget[1] = 1  # input, forget, candidate, output
+    assert layer.bias_input.equal(forget.flatten())
+    assert layer.bias_recurrent.count_nonzero() == 0
+    assert all(norm.weight.eq(1).all() for norm in stack_of_norms(cell))
+
+
+def stack_of_norms(cell: CellName) -> list[nn.LayerNorm]:
+    stack = Recurrent(RecurrentConfig(cell=cell, hidden_size=4, layer_norm=True, layers=2), 4)
+    return [norm for norm in stack.norms if isinstance(norm, nn.LayerNorm)]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_dropout_masks_have_the_rate_and_keep_the_mean(locked: bool) -> None:
+    torch.manual_seed(3)
+    mask = dropout_mask(torch.empty(50, 20, 60), 0.3, locked)
+    assert set(mask.unique().tolist()) == {0.0, pytest.approx(1 / 0.7)}
+    assert mask.eq(0).float().mean().item() == pytest.approx(0.3, abs=0.03)
+    repeats = [before.equal(after) for before, after in pairwise(mask.unbind(1))]
+    assert all(repeats) if locked else not any(repeats)
+
+
+def test_there_is_no_noise_outside_training_or_without_a_rate() -> None:
+    like = torch.randn(2, 3, 4, dtype=torch.double)
+    stack = stack_of("lstm", layers=2, dropout=0.5)
+    assert [tuple(mask.shape) for mask in stack.noise(like)] == [(2, 3, 4), (2, 3, 6)]
+    assert not stack.eval().noise(like)
+    assert not stack_of("lstm", dropout=0.0).noise(like)
+    first, second = (stack(like, stack.zero_state(like))[0] for _ in range(2))
+    assert first.equal(second)
+
+
+def test_a_bidirectional_layer_gives_half_its_width_to_each_direction() -> None:
+    layer = BidirectionalLayer("lstm", 3, 6)
+    outputs, state = layer(torch.randn(2, 4, 3), torch.zeros(2, 12), None)
+    assert (outputs.shape, state.shape) == ((2, 4, 6), (2, 12))
+    ahead, _ = layer.ahead(torch.zeros(1, 1, 3), torch.zeros(1, 6))
+    assert ahead.shape == (1, 1, 3)
+
+
+def test_every_cell_name_has_its_cell() -> None:
+    assert set(CELL_NAMES) == set(CELLS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"layers": 0}, "^layers: must be at least 1, got 0$"),
+        ({"hidden_size": 0}, "^hidden_size: must be at least 1, got 0$"),
+        ({"dropout": 1.0}, r"^dropout: must be in \[0, 1\), got 1.0$"),
+        ({"dropout": -0.1}, r"^dropout: must be in \[0, 1\), got -0.1$"),
+        ({"cell": "lsm"}, "^cell: must be one of lstm, gru, rnn, got 'lsm'$"),
+    ],
+)
+def test_refused_settings(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        RecurrentConfig(**settings)
+
+
+def test_states_are_passed_and_never_kept() -> None:
+    stack = stack_of("lstm", layers=2)
+    inputs = torch.randn(2, 3, 4, dtype=torch.double)
+    first: Tensor = stack(inputs, stack.zero_state(inputs))[0]
+    stack(inputs + 1, stack.zero_state(inputs))
+    assert stack(inputs, stack.zero_state(inputs))[0].equal(first)
