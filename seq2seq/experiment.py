@@ -28,11 +28,11 @@ from seq2seq.inference import CHECKPOINTS, CONFIG, PIPELINE, Translator, read_co
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks import Pipelines, Role, TranslationConfig, build_model, corpus_config
-from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.checkpoint import Checkpoints, name_of
 from seq2seq.training.journal import read_history
 from seq2seq.training.trainer import LIMITS, Trainer, pick_device, weights
 
-PROVENANCE = "provenance.json"
+PROVENANCE, LOCK = "provenance.json", ".lock"
 FREE_TO_CHANGE = {"folder", "data.folder", "data.cache", *(f"train.{limit}" for limit in LIMITS)}
 """Keys that may differ when a run goes on."""
 log = logging.getLogger("seq2seq")
@@ -224,13 +224,16 @@ def _corpus(config: TranslationConfig, role: Role, pairs: Pairs | None) -> Corpu
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
     """Holds the run folder's lock; removes the folder again if nothing came of it."""
-    new = not folder.exists()
-    if folder.exists() and not (folder / CONFIG).exists() and any(folder.iterdir()):
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"folder: {folder} is a file; name a new or a run's folder")
+    new = not folder.exists() or not any(folder.iterdir())
+    # A start that was killed before the configuration was written leaves the lock's file.
+    if not new and not any((folder / name).exists() for name in (CONFIG, LOCK)):
         raise ConfigError(
             f"folder: {folder} holds other things and no {CONFIG}; name a new or a run's folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as lock:
+    with (folder / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -248,7 +251,7 @@ def _owned(folder: Path) -> Iterator[None]:
             if new and not Checkpoints(folder / CHECKPOINTS).names():
                 shutil.rmtree(folder)
             raise
-    (folder / ".lock").unlink(missing_ok=True)
+    # The file stays: whoever unlinks it may take away the one that another process just locked.
 
 
 def _prepare(
@@ -263,8 +266,15 @@ def _prepare(
     pipelines.save(folder / PIPELINE)
     facts = {"data": dict(hashes), "versions": _versions(), "python": platform.python_version()}
     (folder / PROVENANCE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    (folder / CONFIG).write_text(configuration.dump(config), encoding="utf-8")
+    _write_config(config, folder)
     return pipelines
+
+
+def _write_config(config: TranslationConfig, folder: Path) -> None:
+    """Writes the configuration at once: without it the folder is no run any more."""
+    draft = folder / f".tmp-{CONFIG}"
+    draft.write_text(configuration.dump(config), encoding="utf-8")
+    draft.replace(folder / CONFIG)
 
 
 def _refuse_change(config: TranslationConfig, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -281,7 +291,7 @@ def _refuse_change(config: TranslationConfig, folder: Path, hashes: Mapping[str,
         )
     for line in changed:
         log.info("changed: %s", line)
-    (folder / CONFIG).write_text(configuration.dump(config), encoding="utf-8")
+    _write_config(config, folder)
 
 
 def _versions() -> dict[str, str]:
@@ -367,14 +377,14 @@ def average(folder: Path, last: int, name: str = "average") -> Path:
     """Averages the weights of the last checkpoints into a new one (Junczys-Dowmunt et al. 2016).
 
     Raises:
-        CheckpointError: The run has fewer checkpoints.
+        ConfigError: The run has fewer checkpoints.
     """
     read_config(folder)
     checkpoints = Checkpoints(folder / CHECKPOINTS)
-    names = checkpoints.names()[:last]
-    if len(names) < last:
-        have = f"{len(names)} checkpoints; train.keep says how many are kept"
-        raise ConfigError(f"--last: must be at most {have}, got {last}")
+    names = checkpoints.names()[: max(0, last)]
+    if not 1 <= last <= len(names):
+        have = f"{len(checkpoints.names())} checkpoints; train.keep says how many are kept"
+        raise ConfigError(f"--last: must be at least 1 and at most {have}, got {last}")
     loaded = [checkpoints.load(one) for one in names]
     mean = {
         key: torch.stack([one.model[key].double() for one in loaded]).mean(0).to(tensor.dtype)
@@ -402,6 +412,6 @@ def describe_run(folder: Path) -> str:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in run.best.items())
         lines += [
             f"trained      {state['step']:,} steps, {state['seconds'] / 60:.1f} minutes",
-            f"best         step-{state['best_step']:07d}: {scores}",
+            f"best         {name_of(state['best_step'])}: {scores}" if scores else "",
         ]
     return "\n".join(line for line in lines if line)

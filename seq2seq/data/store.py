@@ -145,7 +145,9 @@ def encode_corpus(
     if not counts.exists():
         cache.mkdir(parents=True, exist_ok=True)
         dropped = _write(path, corpus, source, target, filters, keep_text)
-        counts.write_text(json.dumps(dropped), encoding="utf-8")
+        draft = counts.with_suffix(f".tmp-{os.getpid()}")
+        draft.write_text(json.dumps(dropped), encoding="utf-8")
+        draft.replace(counts)
     store = PairStore(Dataset.from_file(str(path)), Counter(json.loads(counts.read_text())))
     if not len(store):
         raise DataError(f"{corpus.name}: no pair is left, {describe(store.dropped)}")

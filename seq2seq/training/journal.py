@@ -17,19 +17,21 @@ Row = Mapping[str, float]
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """Returns the rows of a run's ``metrics.jsonl``, oldest first."""
+    """Returns the rows of a run's ``metrics.jsonl``, oldest first, and not one cut by a crash."""
     path = folder / METRICS
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def forget_after(folder: Path, step: int) -> None:
     """Drops the rows of updates that a resumed run will make again."""
     rows = [row for row in read_history(folder) if row["step"] <= step]
     if rows or (folder / METRICS).exists():
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / METRICS).write_text(text, encoding="utf-8")
+        draft = folder / f".tmp-{METRICS}"
+        draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        draft.replace(folder / METRICS)
 
 
 class Journal:

@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+#
+# Each sets up .venv by itself, with the versions in constraints.txt. A torch that PYTHON can already
+# import is used as it is; otherwise pip installs one, and pip's own variables (PIP_INDEX_URL,
+# PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...) choose which, a CPU-only build among them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: quickstart test slow lint bench clean
+
+quickstart: $(VENV)/.use
+	$(BIN)/seq2seq train recipes/quickstart/config.yaml
+	$(BIN)/python -m recipes.quickstart.report runs/quickstart
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m "not slow"
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@if $(PYTHON) -c 'import torch' 2>/dev/null; \
+	then echo 'using the torch that $(PYTHON) has'; $(PYTHON) -m venv --system-site-packages $(VENV); \
+	else $(PYTHON) -m venv $(VENV); fi
+
+$(VENV)/constraints.txt: constraints.txt | $(BIN)/python
+	@if $(BIN)/python -c 'import torch' 2>/dev/null; \
+	then grep -v '^torch==' constraints.txt > $@; else cp constraints.txt $@; fi
+
+$(VENV)/.use: pyproject.toml $(VENV)/constraints.txt
+	$(PIP) -c $(VENV)/constraints.txt -e '.[plot]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/constraints.txt
+	$(PIP) -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.use
