@@ -174,10 +174,10 @@ def _write(
     columns |= {"source_text": text, "target_text": text} if keep_text else {}
     draft = path.with_suffix(f".tmp-{os.getpid()}")
     dropped: Counter[str] = Counter()
-    pairs = tqdm(usable(corpus.pairs(), dropped), f"encode {corpus.name}", disable=None, unit="")
+    pairs = usable(corpus.pairs(), dropped)
     writer = ArrowWriter(path=str(draft), features=Features(columns))
     try:
-        for some in _chunks(pairs, 10_000):
+        for some in _chunks(pairs, 10_000, f"encode {corpus.name}"):
             texts = [list(side) for side in zip(*some, strict=True)]
             rows = zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True)
             kept = []
@@ -197,8 +197,8 @@ def _write(
     return dropped
 
 
-def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    """Cuts a stream into lists of ``size``."""
-    stream = iter(pairs)
+def _chunks(pairs: Iterable[Pair], size: int, title: str) -> Iterator[list[Pair]]:
+    """Cuts a stream into lists of ``size``, and shows how far it is."""
+    stream = iter(tqdm(pairs, title, disable=None, unit=" pairs"))
     while some := list(islice(stream, size)):
         yield some

@@ -1,11 +1,13 @@
 """The recurrent decoder: with attention or without, with input feeding or without."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from seq2seq.errors import require
 from seq2seq.nn.attention import ATTENTIONS, AttentionName
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
 
@@ -51,6 +53,9 @@ class DecoderConfig(RecurrentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        names = get_args(AttentionName)
+        require(self.attention in names, "attention", f"one of {', '.join(names)}", self.attention)
+        require(self.output_size >= 0, "output_size", "at least 0", self.output_size)
 
 
 class RecurrentDecoder(nn.Module):
@@ -108,8 +113,12 @@ class RecurrentDecoder(nn.Module):
     def _attend(
         self, hidden: Float[Tensor, "B T D"], memory: Memory | None
     ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T S"]]:
-        """Looks at the memory and joins what it saw with the hidden vectors."""
-        weights = hidden.new_zeros(*hidden.shape[:2], 0)
+        """Looks at the memory and joins what it saw with the hidden vectors.
+
+        Weights are zero where there is no attention, and have no columns where there is no memory.
+        """
+        width = 0 if memory is None else memory.values.shape[1]
+        weights = hidden.new_zeros(*hidden.shape[:2], width)
         if self.attention is not None and memory is not None:
             context, weights = self.attention(hidden, memory.keys, memory.values, memory.valid)
             hidden = torch.cat([context, hidden], dim=2)

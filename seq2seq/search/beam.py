@@ -102,15 +102,12 @@ def beam_search(
         scores, index = candidates.topk(min(2 * size, candidates.shape[1]), dim=1)
         parents, tokens = index // log_probs.shape[2], index % log_probs.shape[2]
         ended = tokens == EOS
-        attention = step.attention
-        if attention.shape[2] == 0:
-            attention = attention.new_zeros(*attention.shape[:2], beams.attention.shape[3])
-        _finish(beams.grow(scores, parents, tokens, attention), ended, found, config)
+        _finish(beams.grow(scores, parents, tokens, step.attention), ended, found, config)
         # A stable sort: those that do not end come first, and stay in order.
         living = ended.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
         scores = scores.masked_fill(ended, -torch.inf).gather(1, living)
         parents, tokens = parents.gather(1, living), tokens.gather(1, living)
-        beams = beams.grow(scores, parents, tokens, attention)
+        beams = beams.grow(scores, parents, tokens, step.attention)
         going = ~_done(beams, found, config)
         flat = parents + torch.arange(len(parents), device=parents.device)[:, None] * size
         rows = going.nonzero().flatten()

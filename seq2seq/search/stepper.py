@@ -40,7 +40,7 @@ class Scored(Protocol[StateT_co]):
 
     @property
     def attention(self) -> Float[Tensor, "B K S"]:
-        """Where each beam looked; no columns where there is no attention."""
+        """Where each beam looked; zero where there is no attention."""
         ...
 
 

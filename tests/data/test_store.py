@@ -1,0 +1,216 @@
+import gc
+import logging
+import tracemalloc
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.data.sources import Corpus, Pair
+from seq2seq.data.store import (
+    FilterConfig,
+    PairStore,
+    describe,
+    encode_corpus,
+    flatten,
+    make_batch,
+    pad,
+)
+from seq2seq.errors import ConfigError, DataError
+from seq2seq.symbols import BOS, EOS, PAD
+from seq2seq.text.pipeline import Pipeline, PipelineConfig
+
+PAIRS = [("ein Hund", "a dog"), ("zwei Katzen", "two cats"), ("", "nothing"), ("drei", " ")]
+Ids = list[list[int]]
+ROWS = st.lists(
+    st.tuples(*[st.lists(st.integers(4, 30), min_size=1, max_size=7)] * 2), min_size=1, max_size=9
+)
+
+
+def chars(pairs: Sequence[Pair], side: int) -> Pipeline:
+    texts = [pair[side] for pair in pairs]
+    return Pipeline.train(PipelineConfig(tokenizer="char", vocab_size=0), texts)
+
+
+def encode(
+    pairs: Sequence[Pair], cache: Path, filters: FilterConfig | None = None, text: bool = False
+) -> PairStore:
+    sides = chars(PAIRS, 0), chars(PAIRS, 1)
+    corpus = Corpus.of(pairs, "toy")
+    return encode_corpus(corpus, *sides, filters or FilterConfig(), cache, keep_text=text)
+
+
+def padded(rows: Ids) -> Ids:
+    width = max(map(len, rows))
+    return [row + [PAD] * (width - len(row)) for row in rows]
+
+
+# --- padding
+
+
+@given(ROWS)
+def test_a_batch_is_what_padding_row_by_row_gives(rows: list[tuple[list[int], list[int]]]) -> None:
+    sources, targets = [row[0] for row in rows], [row[1] for row in rows]
+    batch = make_batch(*flatten(sources), *flatten(targets))
+    assert batch.source.values.tolist() == padded(sources)
+    assert batch.target_in.values.tolist() == padded([[BOS, *row] for row in targets])
+    assert batch.target_out.values.tolist() == padded([[*row, EOS] for row in targets])
+    assert batch.source.lengths.tolist() == [len(row) for row in sources]
+    assert batch.target_in.lengths.tolist() == [len(row) + 1 for row in targets]
+    assert batch.target_out.lengths.tolist() == [len(row) + 1 for row in targets]
+
+
+@given(st.lists(st.lists(st.integers(4, 30), max_size=5), max_size=5))
+def test_padding_knows_empty_rows_and_no_rows(rows: Ids) -> None:
+    found = pad(*flatten(rows))
+    assert found.values.tolist() == (padded(rows) if rows else [])
+    assert found.valid.sum() == sum(map(len, rows))
+
+
+@given(ROWS, st.data())
+def test_gathering_takes_the_rows_asked_for(
+    rows: list[tuple[list[int], list[int]]], data: st.DataObject
+) -> None:
+    table = Dataset.from_dict({"source": [one for one, _ in rows], "target": [o for _, o in rows]})
+    store = PairStore(table)
+    wanted = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=9))
+    batch = store.gather(np.array(wanted))
+    assert batch.source.values.tolist() == padded([list(rows[row][0]) for row in wanted])
+    assert batch.target_out.values.tolist() == padded([[*rows[row][1], EOS] for row in wanted])
+    assert store.source_lengths.tolist() == [len(source) for source, _ in rows]
+    tokens = [token for source, _ in rows for token in source]
+    assert store.share("source", tokens[0]) == tokens.count(tokens[0]) / len(tokens)
+
+
+# --- encoding
+
+
+def test_pairs_are_encoded_and_blank_ones_dropped_with_count(tmp_path: Path) -> None:
+    store = encode(PAIRS, tmp_path, text=True)
+    assert len(store) == 2
+    assert store.dropped == Counter(blank=2)
+    assert describe(store.dropped) == "2 dropped (2 blank)"
+    assert store.texts(np.array([1, 0])) == (
+        ["zwei Katzen", "ein Hund"],
+        ["two cats", "a dog"],
+    )
+    batch = store.gather(np.array([0, 1]))
+    rows = [row[row != PAD].tolist() for row in batch.source.values]
+    assert chars(PAIRS, 0).decode(rows) == ["ein Hund", "zwei Katzen"]
+
+
+def test_a_second_call_finds_the_cache_and_encodes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encode(PAIRS, tmp_path)
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert {Path(name).suffix for name in files} == {".arrow", ".json"}
+
+    def refuse(*_: object) -> list[list[int]]:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(Pipeline, "encode", refuse)
+    second = encode(PAIRS, tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
+    assert second.dropped == first.dropped
+    assert second.source_lengths.tolist() == first.source_lengths.tolist()
+
+
+def test_the_cache_s_key_holds_all_that_decides_about_the_content(tmp_path: Path) -> None:
+    corpus = Corpus.of(PAIRS)
+    source, target = chars(PAIRS, 0), chars(PAIRS, 1)
+    other = chars([*PAIRS, ("ß", "é")], 0)
+    filters = FilterConfig(max_ratio=9.0)
+    for number, (what, one, two, which, text) in enumerate(
+        [
+            (corpus, source, target, FilterConfig(), False),
+            (Corpus.of(PAIRS[:1]), source, target, FilterConfig(), False),
+            (corpus, other, target, FilterConfig(), False),
+            (corpus, source, source, FilterConfig(), False),
+            (corpus, source, target, filters, False),
+            (corpus, source, target, FilterConfig(), True),
+        ],
+        1,
+    ):
+        encode_corpus(what, one, two, which, tmp_path, keep_text=text)
+        assert len(list(tmp_path.glob("*.arrow"))) == number
+
+
+def test_an_interrupted_encoding_leaves_nothing_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FilterConfig, "reason", stop)
+        with pytest.raises(KeyboardInterrupt):
+            encode(PAIRS, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(encode(PAIRS, tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "reason"),
+    [
+        (5, 5, None),
+        (0, 5, "blank"),
+        (5, 0, "blank"),
+        (6, 5, "too long"),
+        (5, 31, "too long"),
+        (3, 9, None),
+        (3, 10, "ratio"),
+        (5, 10, None),
+    ],
+)
+def test_filters(source: int, target: int, reason: str | None) -> None:
+    filters = FilterConfig(max_source_length=5, max_target_length=30, max_ratio=3.0)
+    assert filters.reason([4] * source, [4] * target) == reason
+
+
+def test_a_line_of_50_000_tokens_is_dropped_with_count(tmp_path: Path) -> None:
+    store = encode([*PAIRS, ("e" * 50_000, "a"), ("e", "a" * 50_000)], tmp_path)
+    assert store.dropped == Counter(blank=2, **{"too long": 2})
+    assert describe(store.dropped) == "4 dropped (2 blank, 2 too long)"
+
+
+def test_no_pair_is_left(tmp_path: Path) -> None:
+    filters = FilterConfig(max_source_length=1)
+    text = r"^toy: no pair is left, 4 dropped \(2 blank, 2 too long\)$"
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(DataError, match=text):
+            encode(PAIRS, tmp_path, filters)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "accepted"),
+    [
+        ("max_source_length", 0, "at least 1"),
+        ("max_target_length", -1, "at least 1"),
+        ("max_ratio", 0.5, "0 or at least 1"),
+    ],
+)
+def test_refused_filters(key: str, value: float, accepted: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}: must be {accepted}, got {value}$"):
+        FilterConfig(**{key: value})  # type: ignore[arg-type]
+
+
+def test_tokens_stay_on_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [("ein Hund " * 20, "a dog " * 20)] * 2000
+    encode(pairs, tmp_path)  # 600,000 tokens, 2.4 MB as int32
+    gc.collect()
+    tracemalloc.start()
+    try:
+        with caplog.at_level(logging.ERROR):
+            store = encode(pairs, tmp_path)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(store) == 2000
+    assert kept < 400_000
