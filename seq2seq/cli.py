@@ -1,6 +1,7 @@
 """The command line: parse and hand over. Nothing heavy is imported before a verb runs."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ from importlib import import_module
 from typing import NoReturn, TypeAlias
 
 from seq2seq import __version__
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, StorageError, nearest
 
 EXAMPLES = {
     "": """
@@ -105,6 +106,52 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Seq2SeqError(f"{message}; see `{self.prog} --help`")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str], namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses; options, values and keys of a verb may stand in any order."""
+        if self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        words, keys = self._sort(args)
+        options, unknown = super().parse_known_args(words, namespace)
+        unknown += [] if options.takes_keys else keys
+        if unknown:
+            close = nearest(unknown[0], self._option_string_actions)
+            self.error(f"{unknown[0]}: unexpected argument{close}")
+        options.keys = keys
+        return options, []
+
+    def _sort(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Puts positional words before options, and takes out what may be configuration keys.
+
+        argparse alone takes the value of a key it does not know, or the files after an option,
+        for something else.
+        """
+        parts: dict[str, list[str]] = {"positional": [], "option": [], "key": []}
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            option, equals, _ = word.partition("=")
+            action = self._option_string_actions.get(option)
+            kind = "option" if action else "key" if word.startswith("--") else "positional"
+            parts[kind].append(word)
+            most = 0 if equals or kind == "positional" else 1
+            if action is not None and action.nargs is not None:
+                most = len(rest) if action.nargs == "+" else 0
+            while most and rest and not rest[0].startswith("--"):
+                parts[kind].append(rest.pop(0))
+                most -= 1
+        return parts["positional"] + parts["option"], parts["key"]
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Names what is accepted as every other message does."""
+        if action.choices is None or value in action.choices:
+            return
+        name = action.option_strings[0] if action.option_strings else action.metavar
+        accepted = list(action.choices)
+        close = nearest(str(value), accepted)
+        raise Seq2SeqError(f"{name}: must be one of {', '.join(accepted)}, got {value!r}{close}")
 
 
 Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
@@ -268,20 +315,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or what the error says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _log_to_stderr()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # texts are UTF-8 whatever the terminal's locale
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
-        options, keys = make_parser().parse_known_args(words)
-        if keys and not options.takes_keys:
-            raise Seq2SeqError(f"unrecognized arguments: {' '.join(keys)}; see --help")
-        options.keys = keys
+        options = make_parser().parse_args(words)
         verb: Callable[[argparse.Namespace], None] = getattr(
             import_module("seq2seq.commands"), options.verb.replace(" ", "_")
         )
         verb(options)
+        sys.stdout.flush()
     except Seq2SeqError as error:
         return _fail(error, str(error), error.exit_code, "--debug" in words)
     except BrokenPipeError:  # the reader has had enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # what nothing nearer to it foresaw: a full disk below a pipe, say
+        text = f"{error.filename or 'standard output'}: {error.strerror or error}"
+        return _fail(error, text, StorageError.exit_code, "--debug" in words)
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", 130, "--debug" in words)
     return 0

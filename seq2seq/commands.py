@@ -1,6 +1,7 @@
 """What the verbs of the command line do: call the library and print."""
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -17,12 +18,12 @@ from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.check import check
 from seq2seq.data.sources import CorpusConfig, open_corpus, read_lines
-from seq2seq.errors import ConfigError, DataError, nearest
+from seq2seq.errors import CheckpointError, ConfigError, DataError, StorageError, nearest
 from seq2seq.evaluation.metrics import METRICS, Score
 from seq2seq.evaluation.report import scores_json, scores_table
 from seq2seq.inference import Translation, Translator, read_config
 from seq2seq.tasks import TASKS, TranslationConfig, corpus_config
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 
 LINES_AT_ONCE = 2000
 
@@ -32,12 +33,7 @@ def train(options: Namespace) -> None:
     run = experiment.train(options.config, options.keys, dry_run=options.dry_run)
     if options.dry_run:
         return
-    scores = ", ".join(
-        f"{name} {value:.3f}"
-        for name, value in run.best.items()
-        if name not in ("step", "epoch", "minutes")
-    )
-    print(f"{run.folder}: best at step {run.best['step']:.0f}: {scores}")
+    print(f"{run.folder}: best at step {run.best['step']:.0f}: {run.scores}")
     picture = run.folder / "plots" / "learning_curve.png"
     if picture.exists():
         print(f"learning curve: {picture}")
@@ -47,8 +43,11 @@ def translate(options: Namespace) -> None:
     """Translates files or standard input, one line out for each line in."""
     if options.n_best > 1 and options.format == "text":
         raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
+    if options.n_best < 1:
+        raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
     translator = _translator(options)
-    interactive = options.files == ["-"] and sys.stdin.isatty()
+    piped = sys.stdin is None or not sys.stdin.isatty()
+    interactive = options.files == ["-"] and not piped
     lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
     with _output(options.output) as out:
         shown = tqdm(lines, "translate", unit=" lines", disable=True if interactive else None)
@@ -66,16 +65,24 @@ def evaluate(options: Namespace) -> None:
     translator = _translator(options)
     if options.source is None:
         config = read_config(Path(options.run))
+        if config.data.test is None:
+            raise ConfigError(
+                f"{options.run}: its configuration has no data.test; give --source and --reference"
+            )
         corpus = open_corpus(corpus_config(config, "test"), Path(config.data.folder))
     else:
         pair = CorpusConfig(source=options.source, target=options.reference)
         corpus = open_corpus(pair, Path())
-    scores, found = experiment.evaluate(
-        translator, list(corpus.pairs()), options.metrics, lowercase=options.lowercase
-    )
-    if options.output:
-        with _output(options.output) as out:
-            out.writelines(f"{text}\n" for text in found)
+    with _output(options.output) as out:
+        scores, found = experiment.evaluate(
+            translator,
+            list(corpus.pairs()),
+            options.metrics,
+            lowercase=options.lowercase,
+            batch_size=options.batch_size,
+        )
+        if options.output:
+            out.writelines(f"{_one_line(text)}\n" for text in found)
     _print_scores(scores, options.format)
 
 
@@ -86,7 +93,7 @@ def score(options: Namespace) -> None:
     if len(hypotheses) != len(references):
         raise DataError(
             f"{options.hypotheses} has {len(hypotheses):,} lines, "
-            f"{options.reference} {len(references):,}"
+            f"{options.reference} {len(references):,}; each line needs its reference"
         )
     scores = [
         METRICS[name](hypotheses, references, lowercase=options.lowercase)
@@ -114,10 +121,11 @@ def config(options: Namespace) -> None:
     asked = f"{options.prefix}." if options.prefix else ""
     kept = [row for row in rows if f"{row[0]}.".startswith(asked)]
     if not kept:
-        raise ConfigError(
-            f"{options.prefix}: unknown key" + nearest(options.prefix, [row[0] for row in rows])
-        )
+        names = [".".join(key.split(".")[:depth]) for key, *_ in rows for depth in (1, 2, 3, 4)]
+        raise ConfigError(f"{options.prefix}: unknown key{nearest(options.prefix, names)}")
     if options.format == "yaml":
+        if options.prefix:
+            raise ConfigError("PREFIX: must be left out where --format is yaml: a whole file")
         print(configuration.dump(TranslationConfig()), end="")
         return
     for key, kind, default, text in kept:
@@ -133,14 +141,14 @@ def tokenizer_train(options: Namespace) -> None:
     """Learns a pipeline from text."""
     settings = configuration.load(PipelineConfig, None, options.keys)
     texts = [line for file in options.files for line in read_lines(file)]
-    pipeline = Pipeline.train(settings, texts, key="--")
+    pipeline = Pipeline.train(settings, texts, key="pipeline")
     pipeline.save(Path(options.output))
     print(f"{options.output}: {len(pipeline):,} tokens, reversible: {pipeline.reversible}")
 
 
 def tokenizer_encode(options: Namespace) -> None:
     """Cuts text into tokens or ids, one line out for each line in."""
-    pipeline = Pipeline.load(Path(options.pipeline))
+    pipeline = _pipeline(Path(options.pipeline))
     for some in _chunks(read_lines(options.file), LINES_AT_ONCE):
         for row in pipeline.encode(some):
             print(*(row if options.format == "ids" else pipeline.tokens(row)))
@@ -148,7 +156,7 @@ def tokenizer_encode(options: Namespace) -> None:
 
 def tokenizer_decode(options: Namespace) -> None:
     """Joins ids to text, one line out for each line in."""
-    pipeline = Pipeline.load(Path(options.pipeline))
+    pipeline = _pipeline(Path(options.pipeline))
     for number, line in enumerate(read_lines(options.file), 1):
         where = f"{options.file}: line {number}"
         print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
@@ -174,6 +182,8 @@ def data_check(options: Namespace) -> None:
 
 def _translator(options: Namespace) -> Translator:
     """Loads the run, with the search that the options ask for."""
+    if options.threads < 0:
+        raise ConfigError(f"--threads: must be 0 (all) or more, got {options.threads}")
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.batch_size < 1:
@@ -190,9 +200,22 @@ def _translator(options: Namespace) -> Translator:
     return translator
 
 
+def _pipeline(folder: Path) -> Pipeline:
+    """Loads a pipeline; says where one is if this is none."""
+    if not (folder / FILE).is_file():
+        beside = [other.name for other in folder.parent.glob("*") if (other / FILE).is_file()]
+        side = folder / "pipeline" / "source"  # of a run, which has two
+        close = f"; did you mean '{side}'?" if side.is_dir() else nearest(folder.name, beside)
+        raise CheckpointError(
+            f"{folder}: is not a pipeline; expected a folder that `seq2seq tokenizer train` wrote"
+            + close
+        )
+    return Pipeline.load(folder)
+
+
 def _id(word: str, size: int, where: str) -> int:
     """Returns a word of a line as an id."""
-    if not word.isdecimal() or int(word) >= size:
+    if not word.isdecimal() or len(word) > 9 or int(word) >= size:
         raise DataError(f"{where}: {word!r} is not an id; accepted: 0 to {size - 1}")
     return int(word)
 
@@ -200,7 +223,7 @@ def _id(word: str, size: int, where: str) -> int:
 def _rendered(source: str, translation: Translation, form: str) -> str:
     """Returns a translation as one line of output."""
     if form == "text":
-        return translation.text.replace("\n", " ")
+        return _one_line(translation.text)
     record = {
         "source": source,
         "source_tokens": translation.source_tokens,
@@ -217,6 +240,11 @@ def _rendered(source: str, translation: Translation, form: str) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
+def _one_line(text: str) -> str:
+    """Returns a text that keeps the lines of the output beside those of the input."""
+    return text.replace("\n", " ")
+
+
 def _print_scores(scores: list[Score], form: str) -> None:
     """Prints scores as a table or as JSON."""
     print(scores_json(scores) if form == "json" else scores_table(scores))
@@ -228,15 +256,26 @@ def _output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    draft = Path(f"{path}.tmp")
+    final = Path(path).resolve()
+    if final.is_dir():
+        raise DataError(f"{path} is a directory; a file is needed")
+    # A device or a pipe, such as /dev/null, is written to, and never replaced.
+    special = final.exists() and not final.is_file()
+    draft = final if special else final.with_name(f".tmp-{os.getpid()}-{final.name}")
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as out:
-            yield out
-        draft.replace(path)
+        out = draft.open("w", encoding="utf-8", newline="\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        with out:
+            yield out
+        if not special:
+            draft.replace(final)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        draft.unlink(missing_ok=True)
+        if not special:
+            draft.unlink(missing_ok=True)
 
 
 def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -29,12 +30,13 @@ from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks import Pipelines, Role, TranslationConfig, build_model, corpus_config
 from seq2seq.training.checkpoint import Checkpoints, name_of
-from seq2seq.training.journal import read_history
+from seq2seq.training.journal import Row, read_history
 from seq2seq.training.trainer import LIMITS, Trainer, pick_device, weights
 
 PROVENANCE, LOCK = "provenance.json", ".lock"
 FREE_TO_CHANGE = {"folder", "data.folder", "data.cache", *(f"train.{limit}" for limit in LIMITS)}
 """Keys that may differ when a run goes on."""
+AVERAGE_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 log = logging.getLogger("seq2seq")
 
 Pairs = Sequence[Pair]
@@ -45,10 +47,17 @@ class Run:
     """A trained run."""
 
     folder: Path
-    best: Mapping[str, float]
+    best: Row
     """The validation scores of the best checkpoint."""
-    history: Sequence[Mapping[str, float]]
+    history: Sequence[Row]
     """The rows of ``metrics.jsonl``."""
+
+    @property
+    def scores(self) -> str:
+        """The scores of :attr:`best` as text."""
+        where = ("step", "epoch", "minutes")
+        shown = [f"{key} {value:.3f}" for key, value in self.best.items() if key not in where]
+        return ", ".join(shown)
 
 
 def train(
@@ -121,17 +130,22 @@ def _train(
 
 def finish(folder: Path) -> Run:
     """Draws the learning curve and returns the run."""
-    history = read_history(folder)
-    validations = [row for row in history if "valid_loss" in row]
     latest = Checkpoints(folder / CHECKPOINTS).latest()
-    best_step = latest.state["best_step"] if latest else None
-    best = next((row for row in validations if row["step"] == best_step), {})
+    run = _run(folder, latest.state["best_step"] if latest else None)
     picture = folder / "plots" / "learning_curve.png"
     picture.parent.mkdir(exist_ok=True)
     try:
-        plot_learning_curve(history, picture)
+        plot_learning_curve(run.history, picture)
     except ConfigError as error:
         log.info("no learning curve: %s", error)
+    return run
+
+
+def _run(folder: Path, best_step: int | None) -> Run:
+    """Reads what a run folder tells of its training."""
+    history = read_history(folder)
+    validations = [row for row in history if "valid_loss" in row]
+    best = next((row for row in validations if row["step"] == best_step), {})
     return Run(folder, best, history)
 
 
@@ -207,7 +221,8 @@ def _resolve(
     elif isinstance(config, Mapping):
         resolved = configuration.from_mapping(TranslationConfig, config, overrides)
     else:
-        name = Path(config).stem if Path(config).stem != "config" else Path(config).parent.name
+        path = Path(config).resolve()
+        name = path.stem if path.stem != "config" else path.parent.name
         resolved = configuration.load(TranslationConfig, config, overrides)
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
 
@@ -232,7 +247,10 @@ def _owned(folder: Path) -> Iterator[None]:
         raise ConfigError(
             f"folder: {folder} holds other things and no {CONFIG}; name a new or a run's folder"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"folder: {folder} cannot be made ({error.strerror})") from error
     with (folder / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -365,11 +383,16 @@ def _dry_run(config: TranslationConfig, corpora: Mapping[str, Corpus]) -> Run:
 
 
 def evaluate(
-    translator: Translator, pairs: Pairs, names: Sequence[MetricName], *, lowercase: bool = False
+    translator: Translator,
+    pairs: Pairs,
+    names: Sequence[MetricName],
+    *,
+    lowercase: bool = False,
+    batch_size: int = 64,
 ) -> tuple[list[Score], list[str]]:
     """Translates the sources of ``pairs`` and returns the scores and the translations."""
-    found = [one.text for one in translator([source for source, _ in pairs])]
-    references = [target for _, target in pairs]
+    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    found = [one.text for one in translator(sources, batch_size=batch_size)]
     return [METRICS[name](found, references, lowercase=lowercase) for name in names], found
 
 
@@ -377,14 +400,20 @@ def average(folder: Path, last: int, name: str = "average") -> Path:
     """Averages the weights of the last checkpoints into a new one (Junczys-Dowmunt et al. 2016).
 
     Raises:
-        ConfigError: The run has fewer checkpoints.
+        ConfigError: The run has fewer checkpoints, or the name cannot be used.
     """
-    read_config(folder)
-    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    checkpoints = Checkpoints(folder / CHECKPOINTS, read_config(folder).train.keep)
+    if not AVERAGE_NAME.fullmatch(name) or name in ("best", "last") or name.startswith("step-"):
+        raise ConfigError(
+            "--name: must be letters, digits, dots and dashes, begin with a letter, "
+            f"and be none of best, last and step-..., got {name!r}"
+        )
     names = checkpoints.names()[: max(0, last)]
     if not 1 <= last <= len(names):
-        have = f"{len(checkpoints.names())} checkpoints; train.keep says how many are kept"
-        raise ConfigError(f"--last: must be at least 1 and at most {have}, got {last}")
+        raise ConfigError(
+            f"--last: must be at least 1 and at most {len(checkpoints.names())}, the checkpoints "
+            f"that train.keep left, got {last}"
+        )
     loaded = [checkpoints.load(one) for one in names]
     mean = {
         key: torch.stack([one.model[key].double() for one in loaded]).mean(0).to(tensor.dtype)
@@ -398,7 +427,6 @@ def describe_run(folder: Path) -> str:
     config = read_config(folder)
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     latest = checkpoints.latest()
-    run = finish(folder) if latest else None
     pipelines = Pipelines.load(folder / PIPELINE)
     lines = [
         f"run          {folder}",
@@ -407,9 +435,9 @@ def describe_run(folder: Path) -> str:
         f"parameters   {sum(one.numel() for one in latest.model.values()):,}" if latest else "",
         f"checkpoints  {', '.join(checkpoints.names()) or 'none'}",
     ]
-    if latest and run:
+    if latest:
         state = latest.state
-        scores = ", ".join(f"{name} {value:.3f}" for name, value in run.best.items())
+        scores = _run(folder, state["best_step"]).scores
         lines += [
             f"trained      {state['step']:,} steps, {state['seconds'] / 60:.1f} minutes",
             f"best         {name_of(state['best_step'])}: {scores}" if scores else "",

@@ -116,11 +116,11 @@ class Translator:
         """Encodes all texts; cuts those that are too long, and says so."""
         rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
         rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
-        long = [number for number, row in enumerate(rows, 1) if len(row) > MOST_TOKENS]
+        long = [text for text, row in zip(texts, rows, strict=True) if len(row) > MOST_TOKENS]
         if long:
             log.warning(
-                "%d of %d texts longer than %s tokens are cut there; the first is number %d",
-                len(long), len(rows), f"{MOST_TOKENS:,}", long[0],
+                "%d of %d texts longer than %s tokens are cut there; the first begins %r",
+                len(long), len(rows), f"{MOST_TOKENS:,}", long[0][:40],
             )  # fmt: skip
         return [row[:MOST_TOKENS] for row in rows]
 
@@ -157,7 +157,7 @@ def read_config(folder: Path) -> TranslationConfig:
     path = folder / CONFIG
     if not path.is_file():
         beside = [run.name for run in folder.parent.glob("*") if (run / CONFIG).is_file()]
-        what = "is not a run folder" if folder.is_dir() else "does not exist"
+        what = "is not a run folder" if folder.exists() else "does not exist"
         raise CheckpointError(
             f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
             + nearest(folder.name, beside)

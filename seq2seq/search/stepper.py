@@ -1,7 +1,7 @@
 """What a search needs of a model, what it may not generate, and what it returns."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -11,11 +11,14 @@ from seq2seq.errors import require
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Padded
 
+RowsT = TypeVar("RowsT", bound="Rows")
 
+
+@runtime_checkable
 class Rows(Protocol):
     """Anything made of rows that can be picked, repeated and reordered."""
 
-    def select(self, rows: Int[Tensor, "R"]) -> Self:
+    def select(self: RowsT, rows: Int[Tensor, "R"]) -> RowsT:
         """Returns the given rows."""
         ...
 
@@ -25,6 +28,7 @@ StateT = TypeVar("StateT", bound=Rows)
 StateT_co = TypeVar("StateT_co", bound=Rows, covariant=True)
 
 
+@runtime_checkable
 class Scored(Protocol[StateT_co]):
     """The outcome of one step."""
 
@@ -44,6 +48,7 @@ class Scored(Protocol[StateT_co]):
         ...
 
 
+@runtime_checkable
 class Stepper(Protocol[MemoryT, StateT]):
     """A model that scores one token after the other."""
 

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
 
 from seq2seq.errors import Seq2SeqError
 
@@ -29,7 +28,7 @@ class Interruption:
         self.number = 0
         self._before: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             self._before = {one: signal.signal(one, self._note) for one in SIGNALS}
         return self

@@ -13,10 +13,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 METRICS, LOG = "metrics.jsonl", "train.log"
 log = logging.getLogger("seq2seq")
 
-Row = Mapping[str, float]
+Row = Mapping[str, int | float]
 
 
-def read_history(folder: Path) -> list[dict[str, float]]:
+def read_history(folder: Path) -> list[Row]:
     """Returns the rows of a run's ``metrics.jsonl``, oldest first, and not one cut by a crash."""
     path = folder / METRICS
     if not path.exists():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -99,6 +99,7 @@ class Progress:
     window_seconds: float = 0.0
 
 
+@runtime_checkable
 class BatchOrder(Protocol):
     """What the loop needs of the data: the batches of an epoch, from any position on."""
 
@@ -188,7 +189,7 @@ class Trainer:
         progress = self.progress
         forget_after(self.folder, progress.step)
         with Interruption() as interruption, open_journal(self.folder) as journal:
-            journal.bar.total, journal.bar.n = self.config.steps or None, progress.step
+            journal.bar.n = journal.bar.initial = progress.step
             groups = self._groups(batches)
             while not interruption.number:
                 if self._due():
@@ -265,16 +266,20 @@ class Trainer:
 
     def rate(self) -> float:
         """Returns the learning rate of the next update."""
+        optimizer, progress = self.config.optimizer, self.progress
+        share = optimizer.schedule.share(progress.step, self.done(), progress.plateaus)
+        return optimizer.learning_rate * share
+
+    def done(self) -> float:
+        """Returns the part of the run that is over, in [0, 1], by the limit that comes first."""
         progress, config = self.progress, self.config
         epochs = progress.epoch + progress.position / self._epoch_size
-        done = max(
+        shares = (
             progress.step / config.steps if config.steps else 0.0,
             epochs / config.epochs if config.epochs else 0.0,
             progress.seconds / 60 / config.minutes if config.minutes else 0.0,
         )
-        schedule = config.optimizer.schedule
-        share = schedule.share(progress.step, min(1.0, done), progress.plateaus)
-        return config.optimizer.learning_rate * share
+        return min(1.0, max(shares))
 
     def _over(self) -> bool:
         """Tells whether a limit is met."""
@@ -298,6 +303,8 @@ class Trainer:
         progress = self.progress
         loss = progress.window_loss / max(1, progress.window_tokens)
         speed = progress.window_tokens / max(1e-9, progress.window_seconds)
+        done = self.done()
+        journal.bar.total = round(progress.step / done) if done else None
         journal.bar.update()
         journal.bar.set_postfix(
             {"epoch": progress.epoch, "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"},

@@ -140,9 +140,9 @@ def test_a_fed_sequence_in_training_is_its_steps_with_the_same_noise(locked: boo
 
 
 def test_refused_settings() -> None:
-    with pytest.raises(ConfigError, match="^output_size: must be at least 0, got -1$"):
+    with pytest.raises(ConfigError, match=r"^output_size: must be at least 0, got -1$"):
         DecoderConfig(output_size=-1)
-    with pytest.raises(ConfigError, match="^layers: must be at least 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^layers: must be at least 1, got 0$"):
         DecoderConfig(layers=0)
     config = DecoderConfig()
     object.__setattr__(config, "attention", "dots")  # the types that tests check would refuse it

@@ -288,7 +288,7 @@ def test_refused_settings(settings: dict[str, Any], text: str) -> None:
 def test_a_refused_cell() -> None:
     config = RecurrentConfig()
     object.__setattr__(config, "cell", "lsm")  # the types that tests check would refuse it first
-    with pytest.raises(ConfigError, match="^cell: must be one of lstm, gru, rnn, got 'lsm'$"):
+    with pytest.raises(ConfigError, match=r"^cell: must be one of lstm, gru, rnn, got 'lsm'$"):
         config.__post_init__()
 
 

@@ -72,7 +72,7 @@ def test_each_optimizer_goes_downhill(settings: dict[str, Any]) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        values.append(float(loss))
+        values.append(loss.item())
     assert values == sorted(values, reverse=True)
     assert values[-1] < values[0] - 0.5
 

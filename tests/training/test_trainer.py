@@ -1,8 +1,8 @@
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,410 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq2seq.data.store import flatten, make_batch
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.tensors import Batch
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.trainer import TrainConfig, Trainer, pick_device, pick_precision, weights
-from tests_training import Copies, MakeTrainer, join, make_model, make_rows
+
+VOCABULARY = 12
+CONSTANT = OptimizerConfig(
+    learning_rate=0.01, schedule=ScheduleConfig(name="constant", warmup=0), clip=0.0
+)
+BASE = TrainConfig(
+    steps=4, optimizer=CONSTANT, precision="float32", device="cpu", log_every=1, keep=100
+)
+
+
+def make_model(dropout: float = 0.0) -> Seq2Seq:
+    torch.manual_seed(1)
+    config = Seq2SeqConfig(
+        embedding_size=8,
+        output_dropout=dropout,
+        encoder=EncoderConfig(hidden_size=8, dropout=dropout),
+        decoder=DecoderConfig(hidden_size=8, dropout=dropout),
+    )
+    return Seq2Seq(config, VOCABULARY, VOCABULARY)
+
+
+def rows(count: int, seed: int = 0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randint(4, VOCABULARY, (count, 5), generator=generator)
+    return [row[: 2 + index % 4].tolist() for index, row in enumerate(table)]
+
+
+def join(sources: list[list[int]]) -> Batch:
+    """Pairs each row with itself turned around."""
+    return make_batch(*flatten(sources), *flatten([row[::-1] for row in sources]))
+
+
+@dataclass
+class Copies:
+    """The same few batches in every epoch."""
+
+    count: int = 4
+    batches: list[Batch] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.batches = [join(rows(3, seed)) for seed in range(self.count)]
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        return iter(self.batches[start:])
+
+    def size(self, epoch: int) -> int:
+        return len(self.batches)
+
+
+def make_trainer(folder: Path, config: TrainConfig = BASE, dropout: float = 0.0) -> Trainer:
+    model = make_model(dropout)
+    return Trainer(model, model.loss, config, folder)
+
+
+def scores(*values: float, name: str = "loss") -> Callable[[], Mapping[str, float]]:
+    """Returns a validator that gives one value after the other, the last one for ever."""
+    left = list(values)
+    return lambda: {"loss": 1.0, name: left.pop(0) if len(left) > 1 else left[0]}
+
+
+def names(trainer: Trainer) -> list[int]:
+    return sorted(int(name.removeprefix("step-")) for name in trainer.checkpoints.names())
+
+
+# --- updates
+
+
+def test_accumulation_equals_one_large_batch(tmp_path: Path) -> None:
+    first, second = rows(3, 1), rows(5, 2)
+    trainers = [make_trainer(tmp_path) for _ in range(2)]
+    trainers[0].update([join(first), join(second)])
+    trainers[1].update([join(first + second)])
+    for one, other in zip(*(weights(each.model).values() for each in trainers), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    losses = [each.progress.window_loss for each in trainers]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_gradient_is_the_mean_over_target_tokens(tmp_path: Path) -> None:
+    sgd = replace(CONSTANT, name="sgd", learning_rate=1.0)
+    trainer = make_trainer(tmp_path, replace(BASE, optimizer=sgd, label_smoothing=0.0))
+    batch = join(rows(3))
+    before = {name: one.clone() for name, one in weights(trainer.model).items()}
+    loss = make_model().loss(batch) / batch.target_out.lengths.sum()
+    trainer.update([batch])
+    name = "bridge.layers.0.weight"
+    reference = make_model()
+    (reference.loss(batch) / batch.target_out.lengths.sum()).backward()
+    gradient = dict(reference.named_parameters())[name].grad
+    assert gradient is not None
+    torch.testing.assert_close(before[name] - weights(trainer.model)[name], gradient)
+    assert trainer.progress.window_loss / trainer.progress.window_tokens == pytest.approx(
+        float(loss)
+    )
+
+
+@pytest.mark.parametrize("clip", [0.001, 0.0])
+def test_clipping_bounds_the_step(tmp_path: Path, clip: float) -> None:
+    sgd = replace(CONSTANT, name="sgd", learning_rate=1.0, clip=clip)
+    trainer = make_trainer(tmp_path, replace(BASE, optimizer=sgd))
+    before = [one.clone() for one in weights(trainer.model).values()]
+    trainer.update([join(rows(3))])
+    pairs = zip(before, weights(trainer.model).values(), strict=True)
+    moved = math.sqrt(sum(float(((one - other) ** 2).sum()) for one, other in pairs))
+    assert moved == pytest.approx(clip, rel=1e-2) if clip else moved > 0.01
+
+
+def test_the_noise_is_a_function_of_seed_and_step(tmp_path: Path) -> None:
+    def after(seed: int, draws: int) -> list[Tensor]:
+        trainer = make_trainer(tmp_path, replace(BASE, seed=seed), dropout=0.5)
+        torch.rand(draws)
+        trainer.update([join(rows(3))])
+        return list(weights(trainer.model).values())
+
+    first, again, other = after(1, 0), after(1, 7), after(2, 0)
+    assert all(map(torch.equal, first, again))
+    assert not all(map(torch.equal, first, other))
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, steps=60, log_every=10, label_smoothing=0.0))
+    trainer.fit(Copies(), scores(1.0))
+    losses = [row["loss"] for row in read_history(tmp_path) if "loss" in row]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+# --- gradients that are not numbers
+
+
+class Poisoned:
+    """A model's loss, which is not a number at some of the calls."""
+
+    def __init__(self, model: Seq2Seq, calls: set[int]) -> None:
+        self.model, self.calls, self.count = model, calls, 0
+
+    def __call__(self, batch: Batch, smoothing: float) -> Tensor:
+        self.count += 1
+        loss = self.model.loss(batch, smoothing)
+        return loss * math.nan if self.count in self.calls else loss
+
+
+def poison(trainer: Trainer, *calls: int) -> Trainer:
+    assert isinstance(trainer.model, Seq2Seq)
+    trainer.loss = Poisoned(trainer.model, set(calls))
+    return trainer
+
+
+def test_an_update_without_finite_gradient_is_skipped_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = poison(make_trainer(tmp_path, replace(BASE, steps=6, log_every=3)), 2, 6)
+    seen = []
+
+    def validate() -> Mapping[str, float]:
+        seen.append([one.clone() for one in weights(trainer.model).values()])
+        return {"loss": 1.0}
+
+    trainer.config = replace(trainer.config, validate_every=1)
+    trainer.fit(Copies(), validate)
+    same = [all(map(torch.equal, *pair)) for pair in pairwise(seen)]
+    assert same == [True, False, False, False, True]
+    assert (trainer.progress.skipped, trainer.progress.skipped_in_a_row) == (2, 1)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        "step 2 (epoch 0, batch 1): gradient is nan, update skipped",
+        "step 6 (epoch 1, batch 1): gradient is nan, update skipped",
+    ]
+    assert "update skipped" in (tmp_path / "train.log").read_text()
+    assert all(math.isfinite(row.get("loss", 0.0)) for row in read_history(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("good", "text"),
+    [(11, "the last good checkpoint is step-0000011"), (0, "none was saved")],
+)
+def test_ten_in_a_row_end_the_run(tmp_path: Path, good: int, text: str) -> None:
+    config = replace(BASE, steps=40, validate_every=good or 30)
+    trainer = poison(make_trainer(tmp_path, config), *range(good + 1, 50))
+    text = (
+        rf"^step {good + 10} \(epoch \d, batch \d\): 10 updates in a row had no finite gradient; "
+        f"{text}; try a lower train.optimizer.learning_rate$"
+    )
+    with pytest.raises(Seq2SeqError, match=text):
+        trainer.fit(Copies(), scores(1.0))
+
+
+# --- validation, limits, what is kept
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("loss", (3.0, 1.0, 2.0, 1.0), 2),
+        ("ter", (3.0, 1.0, 2.0, 1.0), 2),
+        ("bleu", (3.0, 1.0, 4.0, 4.0), 3),
+        ("chrf", (3.0, 1.0, 2.0, 1.0), 1),
+    ],
+)
+def test_the_best_checkpoint_is_that_of_the_metric(
+    tmp_path: Path, metric: Any, values: tuple[float, ...], best: int
+) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, validate_every=1, metric=metric))
+    trainer.fit(Copies(), scores(*values, name=metric))
+    assert trainer.progress.best_step == best
+    assert trainer.checkpoints.best().name == f"step-{best:07d}"
+
+
+def test_patience_ends_the_run(tmp_path: Path) -> None:
+    config = replace(BASE, steps=0, validate_every=2, patience=3)
+    trainer = make_trainer(tmp_path, config)
+    trainer.fit(Copies(), scores(3.0, 2.0, 2.0, 2.5, 2.0, 1.0))
+    assert (trainer.progress.step, trainer.progress.best_step) == (10, 4)
+
+
+def test_the_last_checkpoints_and_the_best_are_kept(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, steps=6, validate_every=1, keep=2))
+    trainer.fit(Copies(), scores(3.0, 1.0, 2.0))
+    assert names(trainer) == [2, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("limits", "step", "validated"),
+    [
+        ({"steps": 5}, 5, [4, 5]),
+        ({"steps": 4}, 4, [4]),
+        ({"steps": 0, "epochs": 2}, 8, [4, 8]),
+        ({"steps": 5, "epochs": 1}, 4, [4]),
+        ({"steps": 5, "validate_every": 3}, 5, [3, 5]),
+        ({"steps": 6, "validate_every": 3}, 6, [3, 6]),
+        ({"steps": 0, "epochs": 1, "accumulate": 3}, 2, [2]),
+        ({"steps": 0, "minutes": 1e-9}, 1, [1]),
+        ({"steps": 7, "minutes": 60.0}, 7, [4, 7]),
+    ],
+)
+def test_limits(tmp_path: Path, limits: dict[str, Any], step: int, validated: list[int]) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, **limits))
+    trainer.fit(Copies(), scores(1.0))
+    assert trainer.progress.step == step
+    found = [row["step"] for row in read_history(tmp_path) if "valid_loss" in row]
+    assert found == validated == names(trainer)
+
+
+def test_the_clock_counts_preparation(tmp_path: Path) -> None:
+    model = make_model()
+    config = replace(BASE, steps=0, minutes=1.0)
+    trainer = Trainer(model, model.loss, config, tmp_path, elapsed=61.0)
+    trainer.fit(Copies(), scores(1.0))
+    assert trainer.progress.step == 0
+
+
+def test_rows_of_the_metrics(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, steps=5, log_every=2))
+    trainer.fit(Copies(), scores(1.5, 2.5))
+    history = read_history(tmp_path)
+    assert [(row["step"], "loss" in row) for row in history] == [
+        (2, True), (4, True), (4, False), (5, False),
+    ]  # fmt: skip
+    assert set(history[0]) == {
+        "step", "epoch", "loss", "learning_rate", "tokens_per_second", "minutes",
+    }  # fmt: skip
+    assert set(history[2]) == {"step", "epoch", "valid_loss", "minutes"}
+    assert history[0]["learning_rate"] == 0.01
+    assert [row["valid_loss"] for row in history[2:]] == [1.5, 2.5]
+
+
+def test_a_plateau_lowers_the_learning_rate(tmp_path: Path) -> None:
+    schedule = ScheduleConfig(name="plateau", warmup=0, factor=0.5, patience=2)
+    optimizer = replace(CONSTANT, schedule=schedule)
+    trainer = make_trainer(tmp_path, replace(BASE, steps=8, validate_every=1, optimizer=optimizer))
+    rates = []
+    validate = scores(2.0, 3.0, 3.0, 3.0, 3.0, 1.0, 3.0, 3.0)
+
+    def watch() -> Mapping[str, float]:
+        rates.append(trainer.rate())
+        return validate()
+
+    trainer.fit(Copies(), watch)
+    assert rates == [0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.0025]
+    assert trainer.rate() == 0.00125
+
+
+@pytest.mark.parametrize("limits", [{"steps": 8}, {"steps": 0, "epochs": 2}])
+def test_cosine_ends_with_the_run(tmp_path: Path, limits: dict[str, Any]) -> None:
+    optimizer = replace(CONSTANT, schedule=ScheduleConfig(name="cosine", warmup=0))
+    trainer = make_trainer(tmp_path, replace(BASE, optimizer=optimizer, **limits))
+    rates = [trainer.rate()]
+    trainer.fit(Copies(), scores(1.0))
+    rates += [row["learning_rate"] for row in read_history(tmp_path) if "loss" in row]
+    expected = [0.01 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)]
+    assert rates == pytest.approx(expected)
+
+
+# --- going on
+
+
+def test_a_run_in_two_parts_is_the_run_in_one(tmp_path: Path) -> None:
+    config = replace(BASE, steps=9, accumulate=2, log_every=4)
+    ends = []
+    for parts in ([9], [3, 9], [2, 4, 5, 9]):
+        folder = tmp_path / str(len(parts))
+        folder.mkdir()
+        for steps in parts:
+            trainer = make_trainer(folder, replace(config, steps=steps), dropout=0.3)
+            latest = trainer.checkpoints.latest()
+            if latest:
+                trainer.resume(latest)
+            trainer.fit(Copies(5), scores(1.0))
+        columns = [row["loss"] for row in read_history(folder) if "loss" in row]
+        ends.append((list(weights(trainer.model).values()), columns))
+    for tensors, columns in ends[1:]:
+        assert columns == ends[0][1]
+        assert all(map(torch.equal, tensors, ends[0][0]))
+
+
+def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit(Copies(), scores(1.0))
+    before = (tmp_path / METRICS).read_bytes()
+    trainer = make_trainer(tmp_path)
+    latest = trainer.checkpoints.latest()
+    assert latest is not None
+    trainer.resume(latest)
+    trainer.fit(Copies(), scores(0.0))
+    assert trainer.progress.step == 4
+    assert (tmp_path / METRICS).read_bytes() == before
+
+
+def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit(Copies(), scores(1.0))
+    other = Seq2Seq(Seq2SeqConfig(embedding_size=4), VOCABULARY, VOCABULARY)
+    trainer = Trainer(other, other.loss, BASE, tmp_path)
+    latest = trainer.checkpoints.latest()
+    assert latest is not None
+    text = r"^checkpoint step-0000004: bridge\.layers\.0\.bias is \[16\]|\[8\], the model's is"
+    with pytest.raises(CheckpointError, match=text):
+        trainer.resume(latest)
+
+
+def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path).fit(Copies(), scores(1.0))
+    trainer = make_trainer(tmp_path)
+    latest = trainer.checkpoints.latest()
+    assert latest is not None
+    text = r"^checkpoint step-0000004 does not fit this configuration \(.*'oddity'\)$"
+    with pytest.raises(CheckpointError, match=text):
+        trainer.resume(replace(latest, state={**latest.state, "oddity": 1}))
+
+
+def test_rows_beyond_the_checkpoint_and_torn_ones_are_forgotten(tmp_path: Path) -> None:
+    forget_after(tmp_path, 3)
+    assert not (tmp_path / METRICS).exists()
+    (tmp_path / METRICS).write_text('{"step": 2}\n{"step": 3}\n{"step": 4}\n{"st')
+    assert [row["step"] for row in read_history(tmp_path)] == [2, 3, 4]
+    forget_after(tmp_path, 3)
+    assert (tmp_path / METRICS).read_text() == '{"step": 2}\n{"step": 3}\n'
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "accepted"),
+    [
+        *((key, -1, "at least 0") for key in ("seed", "steps", "epochs", "patience")),
+        ("minutes", -1.0, "at least 0"),
+        *((key, 0, "at least 1") for key in ("accumulate", "keep", "log_every")),
+        ("label_smoothing", 1.0, r"in \[0, 1\)"),
+    ],
+)
+def test_refused_settings(key: str, value: float, accepted: str) -> None:
+    settings: dict[str, Any] = {"steps": 1, key: value}
+    with pytest.raises(ConfigError, match=f"^{key}: must be {accepted}, got {value}$"):
+        TrainConfig(**settings)
+
+
+def test_a_run_without_end_is_refused() -> None:
+    text = "^steps: must be above 0, or epochs, minutes or patience, got 0$"
+    with pytest.raises(ConfigError, match=text):
+        TrainConfig()
+
+
+def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert pick_device("cpu") == cpu
+    assert pick_precision("bfloat16", cpu) == torch.bfloat16
+    assert pick_precision("float32", cpu) == torch.float32
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert pick_precision("auto", cpu) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == cpu
+    text = "^train.device: cuda, but torch finds no CUDA device; accepted here: cpu$"
+    with pytest.raises(Seq2SeqError, match=text):
+        pick_device("cuda")
+
+
+def test_the_log_goes_to_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        make_trainer(tmp_path).fit(Copies(), scores(1.0))
+    text = (tmp_path / "train.log").read_text()
+    assert "INFO step 4, 0.0 min: valid_loss 1.000 (best)" in text

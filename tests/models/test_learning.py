@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.nn.attention import AttentionName
+from seq2seq.nn.decoder import DecoderConfig
+from seq2seq.search.greedy import greedy_search
+from seq2seq.search.stepper import SearchConfig
+from seq2seq.symbols import BOS, EOS, PAD
+from seq2seq.tensors import Batch, Padded
+
+SYMBOLS, LONGEST = 6, 5
+
+
+def sources(count: int) -> Padded:
+    lengths = torch.randint(1, LONGEST + 1, (count,))
+    values = torch.randint(4, 4 + SYMBOLS, (count, LONGEST))
+    return Padded(values.masked_fill(torch.arange(LONGEST) >= lengths[:, None], PAD), lengths)
+
+
+def reversed_pairs(source: Padded) -> Batch:
+    """Pairs every source with itself, read backwards."""
+    steps = torch.arange(LONGEST)
+    index = torch.where(source.valid, source.lengths[:, None] - 1 - steps, steps)
+    mirrored, ends = source.values.gather(1, index), torch.full((len(index), 1), PAD)
+    target_in = torch.cat([torch.full_like(ends, BOS), mirrored], dim=1)
+    target_out = torch.cat([mirrored, ends], dim=1).scatter(1, source.lengths[:, None], EOS)
+    lengths = source.lengths + 1
+    return Batch(source, Padded(target_in, lengths), Padded(target_out, lengths))
+
+
+@pytest.mark.parametrize(
+    ("attention", "feeding", "steps"), [("general", False, 250), ("none", False, 700)]
+)
+def test_reversing_is_learnt(attention: AttentionName, feeding: bool, steps: int) -> None:
+    torch.manual_seed(1)
+    config = Seq2SeqConfig(
+        embedding_size=32,
+        output_dropout=0.0,
+        encoder=EncoderConfig(hidden_size=64, dropout=0.0),
+        decoder=DecoderConfig(
+            hidden_size=64, dropout=0.0, attention=attention, input_feeding=feeding
+        ),
+    )
+    model = Seq2Seq(config, 4 + SYMBOLS, 4 + SYMBOLS)
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        batch = reversed_pairs(sources(64))
+        optimiser.zero_grad()
+        loss = model.loss(batch) / batch.target_out.lengths.sum()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    model.eval()
+    asked = sources(300)
+    answers = greedy_search(model, asked, SearchConfig(beam_size=1))
+    right = [
+        list(answer.ids) == row[:length].flip(0).tolist()
+        for answer, row, length in zip(answers, asked.values, asked.lengths.tolist(), strict=True)
+    ]
+    assert sum(right) / len(right) >= 0.95
