@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
 from seq2seq import __version__
@@ -115,9 +116,11 @@ class _Parser(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         words, keys = self._sort(args)
         options, unknown = super().parse_known_args(words, namespace)
-        unknown += [] if options.takes_keys else keys
+        own = self._option_string_actions
+        slips = [key for key in _without_value(keys) if nearest(key, own)]
+        unknown += slips if options.takes_keys else keys
         if unknown:
-            close = nearest(unknown[0], self._option_string_actions)
+            close = nearest(unknown[0], own)
             self.error(f"{unknown[0]}: unexpected argument{close}")
         options.keys = keys
         return options, []
@@ -152,6 +155,15 @@ class _Parser(argparse.ArgumentParser):
         accepted = list(action.choices)
         close = nearest(str(value), accepted)
         raise Seq2SeqError(f"{name}: must be one of {', '.join(accepted)}, got {value!r}{close}")
+
+
+def _without_value(keys: Sequence[str]) -> list[str]:
+    """Returns the keys after which no value stands."""
+    return [
+        key
+        for key, after in pairwise([*keys, "--"])
+        if key.startswith("--") and "=" not in key and after.startswith("--")
+    ]
 
 
 Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"

@@ -41,21 +41,24 @@ def train(options: Namespace) -> None:
 
 def translate(options: Namespace) -> None:
     """Translates files or standard input, one line out for each line in."""
-    if options.n_best > 1 and options.format == "text":
-        raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
     if options.n_best < 1:
         raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
+    if options.n_best > 1 and options.format == "text":
+        raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
     translator = _translator(options)
     piped = sys.stdin is None or not sys.stdin.isatty()
     interactive = options.files == ["-"] and not piped
     lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
-    with _output(options.output) as out:
-        shown = tqdm(lines, "translate", unit=" lines", disable=True if interactive else None)
-        for some in _chunks(shown, 1 if interactive else LINES_AT_ONCE):
+    with (
+        _output(options.output) as out,
+        tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
+    ):
+        for some in _chunks(lines, 1 if interactive else LINES_AT_ONCE):
             found = translator(some, n_best=options.n_best, batch_size=options.batch_size)
             for source, translation in zip(some, found, strict=True):
                 print(_rendered(source, translation, options.format), file=out)
             out.flush()
+            bar.update(len(some))
 
 
 def evaluate(options: Namespace) -> None:

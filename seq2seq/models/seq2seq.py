@@ -19,9 +19,13 @@ class EncoderConfig(RecurrentConfig):
 
     bidirectional: bool = True
     """Read the source in both directions; each gets half of `hidden_size`."""
+    embedding_size: int = 0
+    """Width of the source embeddings; 0: as the target's. As wide as `hidden_size`, and with
+    `residual`, attention finds the words themselves beside what the layers made of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.embedding_size >= 0, "embedding_size", "at least 0", self.embedding_size)
         even = not self.bidirectional or self.hidden_size % 2 == 0
         require(even, "hidden_size", "even where bidirectional", self.hidden_size)
 
@@ -31,7 +35,7 @@ class Seq2SeqConfig:
     """Encoder-decoder with recurrent layers."""
 
     embedding_size: int = 256
-    """Width of the source's and the target's embeddings."""
+    """Width of the target's embeddings, and of the source's unless `encoder` says otherwise."""
     word_dropout: float = 0.0
     """Chance of leaving out a whole source or target input token, while training."""
     output_dropout: float = 0.3
@@ -106,8 +110,9 @@ class Seq2Seq(nn.Module):
         super().__init__()
         size, encoder, decoder = config.embedding_size, config.encoder, config.decoder
         output_size = decoder.output_size or size
-        self.source_input = TokenInput(source_vocab, size, config.word_dropout)
-        self.encoder = Recurrent(encoder, size, bidirectional=encoder.bidirectional)
+        source_size = encoder.embedding_size or size
+        self.source_input = TokenInput(source_vocab, source_size, config.word_dropout)
+        self.encoder = Recurrent(encoder, source_size, bidirectional=encoder.bidirectional)
         self.target_input = TokenInput(target_vocab, size, config.word_dropout)
         self.decoder = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
         self.bridge = Bridge(self.encoder, self.decoder.layers)

@@ -1,0 +1,878 @@
+import argparse
+import gzip
+import io
+import json
+import logging
+import os
+import pty
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+import yaml
+
+from seq2seq import __version__
+from seq2seq import config as configuration
+from seq2seq.cli import EXAMPLES, main, make_parser
+from seq2seq.tasks import TranslationConfig
+
+SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
+TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
+CONFIG = """\
+folder: run
+data:
+  cache: cache
+  train: {source: train.de, target: train.en}
+  valid: {source: valid.de, target: valid.en}
+  test: {source: test.de, target: test.en}
+source: {tokenizer: word, vocab_size: 0}
+target: {tokenizer: word, vocab_size: 0}
+model:
+  embedding_size: 8
+  encoder: {hidden_size: 8}
+  decoder: {hidden_size: 8}
+train: {steps: 6, epochs: 0, validate_every: 2, threads: 1, precision: float32}
+search: {max_length: 8}
+"""
+COMMAND = [sys.executable, "-m", "seq2seq.cli"]
+Refused = Callable[..., str]
+Ran = Callable[..., str]
+
+
+def write_corpus(folder: Path) -> None:
+    draw = random.Random(1)
+    for name, count in (("train", 40), ("valid", 8), ("test", 8)):
+        rows = [[draw.randrange(7) for _ in range(draw.randint(1, 5))] for _ in range(count)]
+        for suffix, words in (("de", SOURCE), ("en", TARGET)):
+            lines = [" ".join(words[index] for index in row) + "\n" for row in rows]
+            (folder / f"{name}.{suffix}").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with corpora, files of all kinds of bad input, and a tiny trained run."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_corpus(folder)
+    train = (folder / "train.de").read_bytes()
+    for name, content in {
+        "config.yaml": CONFIG.encode(),
+        "empty.yaml": b"",
+        "list.yaml": b"- a\n",
+        "broken.yaml": b"model: [1\n",
+        "latin.yaml": "folder: café".encode("latin-1"),
+        "key.yaml": b"model: {encoder: {cel: gru}}\n",
+        "empty.de": b"",
+        "blank.de": b"\n" * 40,
+        "latin.de": b"gut\n" * 5 + b"sch\xf6n\n" + b"gut\n" * 34,
+        "utf16.de": train.decode().encode("utf-16"),
+        "odd.de": b"\xef\xbb\xbf" + train.replace(b"\n", b"\r\n").replace(b"drei", b"dr\0ei")
+        .replace(b"vier", "vi\u2028er".encode()),
+        "mixed.de": b"eins zwei\n\nf\xc3\xbcnf\r\n drei vier",
+        "invalid.de": b"eins\nzw\xffei\n",
+    }.items():  # fmt: skip
+        (folder / name).write_bytes(content)
+    (folder / "test.de.gz").write_bytes(gzip.compress((folder / "test.de").read_bytes()))
+    (folder / "cut.gz").write_bytes(gzip.compress(train)[:-20])
+    (folder / "other").mkdir()
+    (folder / "other" / "file").touch()
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["train", "config.yaml"]) == 0
+    finally:
+        os.chdir(before)
+        forget_log()
+    return folder
+
+
+def forget_log() -> None:
+    """Takes back what the command line does to the log: its stream lives as long as one test."""
+    log = logging.getLogger("seq2seq")
+    log.handlers.clear()
+    log.propagate = True
+    log.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(workplace / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    forget_log()
+
+
+def tree() -> set[str]:
+    return {str(path) for path in Path().rglob("*") if path.parts[0] != "cache"}
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Runs a command that must succeed and returns what it printed."""
+
+    def run(line: str) -> str:
+        assert main(shlex.split(line)) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must fail with one line, leaving nothing; returns that line."""
+
+    def run(line: str, code: int = 2) -> str:
+        before = tree()
+        assert main(shlex.split(line)) == code
+        found = capsys.readouterr()
+        assert "Traceback" not in found.err
+        *_, last = found.err.splitlines()
+        assert last.startswith("seq2seq: ")
+        assert tree() == before
+        return last.removeprefix("seq2seq: ")
+
+    return run
+
+
+# --- train: the configuration
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("confg.yaml", "confg.yaml: no such file; did you mean 'config.yaml'?"),
+        (
+            "empty.yaml",
+            "data.train: is required; give data.train.source and data.train.target, or "
+            "data.train.path",
+        ),
+        ("other", "other: is a directory; a YAML file is expected"),
+        ("list.yaml", "list.yaml: must be a mapping of keys to values, got ['a']"),
+        (
+            "broken.yaml",
+            "broken.yaml: line 2, column 1: expected ',' or ']', but got '<stream end>'",
+        ),
+        ("latin.yaml", "latin.yaml: line 1: not UTF-8 at byte 11"),
+        (
+            "key.yaml",
+            "key.yaml: model.encoder.cel: unknown key; did you mean 'model.encoder.cell'?",
+        ),
+        (
+            "config.yaml --model.encoder.cel gru",
+            "--model.encoder.cel: unknown key; did you mean 'model.encoder.cell'?",
+        ),
+        (
+            "config.yaml --model.encoder.cell gruu",
+            "--model.encoder.cell: must be one of lstm, gru, rnn, got 'gruu'; did you mean 'gru'?",
+        ),
+        (
+            "config.yaml --model.embedding_size wide",
+            "--model.embedding_size: must be int, got 'wide'",
+        ),
+        (
+            "config.yaml --model.encoder.dropout 1.5",
+            "--model.encoder.dropout: must be in [0, 1), got 1.5",
+        ),
+        ("config.yaml --model.encoder.cell", "--model.encoder.cell: needs a value; write "
+         "--model.encoder.cell VALUE"),
+        ("config.yaml extra", "extra: unexpected argument; see `seq2seq train --help`"),
+        ("", "the following arguments are required: CONFIG; see `seq2seq train --help`"),
+        (
+            "config.yaml --folder other",
+            "folder: other holds other things and no config.yaml; name a new or a run's folder",
+        ),
+        (
+            "config.yaml --folder train.de",
+            "folder: train.de is a file; name a new or a run's folder",
+        ),
+        (
+            "config.yaml --folder train.de/run",
+            "folder: train.de/run cannot be made (Not a directory)",
+        ),
+    ],
+)  # fmt: skip
+def test_train_refuses_configurations(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"train {words}") == message
+
+
+# --- train: the corpora
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train.source trian.de", "trian.de does not exist; did you mean 'train.de'?"),
+        ("train.source other", "other is a directory; a file is needed"),
+        ("train.source empty.de", "empty.de is empty; at least one line is needed"),
+        ("valid.source empty.de", "empty.de is empty; at least one line is needed"),
+        (
+            "train.source valid.de",
+            "valid.de has 8 lines, train.en 40; each line needs its translation",
+        ),
+        (
+            "train.source latin.de",
+            "latin.de: line 6: byte 0xf6 at offset 23 is not UTF-8; convert the file with iconv, "
+            "or read it with errors=replace",
+        ),
+        ("train.source utf16.de", "utf16.de looks like UTF-16, run iconv -f UTF-16 -t UTF-8 on it"),
+        ("train.source blank.de", "source: no training text: every line is blank"),
+        (
+            "filters.max_ratio 1 --source.tokenizer char --data.filters.max_source_length 1",
+            "train.de, train.en: no pair is left, 40 dropped (40 too long)",
+        ),
+        (
+            "cache cache --source.tokenizer bpe --source.vocab_size 5",
+            "source.vocab_size: must be at least 271, room for all characters of the training text "
+            "and 256 bytes, got 5; or lower source.character_coverage",
+        ),
+    ],
+)
+def test_train_refuses_corpora(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"train config.yaml --folder new --data.{words}") == message
+
+
+def test_a_vocabulary_too_large_is_lowered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "train config.yaml --train.steps 2 --source.tokenizer bpe --source.vocab_size 5000"
+    assert main([*words.split(), "--folder", str(tmp_path / "run")]) == 0
+    lowered = "source.vocab_size: lowered from 5000 to 330, all that the training text allows"
+    assert capsys.readouterr().err.splitlines()[0] == lowered
+
+
+def test_odd_characters_stay_in_their_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "train config.yaml --train.steps 2 --data.train.source odd.de --folder"
+    assert main([*words.split(), str(tmp_path / "run")]) == 0
+    assert " NUL characters by U+FFFD" in capsys.readouterr().err
+    vocabulary = {
+        word
+        for path in (tmp_path / "run" / "pipeline" / "source").iterdir()
+        for word in path.read_text(encoding="utf-8").replace('"', " ").split()
+    }
+    assert {"eins", "fünf"} <= vocabulary
+
+
+def test_the_hub_out_of_reach(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route\nmore")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    Path("hub.yaml").write_text("folder: new\ndata: {train: {path: someone/pairs}}\n")
+    assert refused("train hub.yaml") == (
+        "someone/pairs is not reachable (ConnectionError: no route); set path to a local copy, or "
+        "source and target to two text files"
+    )
+
+
+def test_a_folder_of_datasets(tmp_path: Path, ran: Ran) -> None:
+    lines = (Path(f"train.{suffix}").read_text().splitlines() for suffix in ("de", "en"))
+    columns = dict(zip(("source", "target"), lines, strict=True))
+    datasets.Dataset.from_dict(columns).save_to_disk(str(tmp_path / "pairs"))
+    settings = yaml.safe_load(CONFIG)
+    settings["data"]["train"] = {"path": str(tmp_path / "pairs")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    out = ran(f"train {tmp_path}/config.yaml --folder {tmp_path}/run --train.steps 2")
+    assert out.startswith(f"{tmp_path}/run: best at step 2: valid_loss ")
+
+
+# --- train: again
+
+
+def test_a_changed_configuration_is_told_key_by_key(refused: Refused) -> None:
+    assert refused("train config.yaml --model.encoder.hidden_size 16 --train.seed 3") == (
+        "run was begun with another configuration (model.encoder.hidden_size: 8 -> 16; "
+        "train.seed: 1 -> 3); undo the change, or name a new folder with --folder"
+    )
+
+
+def test_other_data_are_told(refused: Refused) -> None:
+    words = "--data.train.source test.de --data.train.target test.en"
+    assert "data.train: other content" in refused(f"train config.yaml {words}")
+
+
+def test_a_limit_may_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("run", tmp_path / "run")
+    assert main(["train", "--train.steps", "8", "config.yaml", "--folder", f"{tmp_path}/run"]) == 0
+    found = capsys.readouterr()
+    assert "changed: train.steps: 6 -> 8\n" in found.err
+    assert f"{tmp_path}/run: best at step " in found.out
+
+
+def test_a_dry_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree()
+    assert main(["train", "config.yaml", "--dry-run", "--folder", "new"]) == 0
+    assert tree() == before
+    found = capsys.readouterr()
+    assert found.out == ""
+    last = found.err.splitlines()[-1]
+    assert last == "dry run: two updates, validation, save, load and translation work"
+
+
+def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> None:
+    (tmp_path / "numbers").mkdir()
+    os.chdir(tmp_path / "numbers")
+    write_corpus(Path())
+    Path("config.yaml").write_text(CONFIG.replace("folder: run\n", ""))
+    assert ran("train config.yaml --train.steps 1").startswith("runs/numbers: best at step 1: ")
+
+
+# --- translate
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "other test.de",
+            "other: is not a run folder; expected a folder with config.yaml that `seq2seq train` "
+            "wrote",
+        ),
+        (
+            "config.yaml test.de",
+            "config.yaml: is not a run folder; expected a folder with config.yaml that `seq2seq "
+            "train` wrote",
+        ),
+        (
+            "rnu test.de",
+            "rnu: does not exist; expected a folder with config.yaml that `seq2seq train` wrote; "
+            "did you mean 'run'?",
+        ),
+        ("run tset.de", "tset.de does not exist; did you mean 'test.de'?"),
+        ("run other", "other is a directory; a file is needed"),
+        ("run empty.de", "empty.de is empty; at least one line is needed"),
+        (
+            "run invalid.de",
+            "invalid.de: line 2: byte 0xff at offset 7 is not UTF-8; convert the file with iconv, "
+            "or read it with errors=replace",
+        ),
+        (
+            "run test.de --n-best 3",
+            "--n-best: must be 1 where --format is text, or use --format jsonl",
+        ),
+        ("run test.de --format jsonl --n-best 0", "--n-best: must be at least 1, got 0"),
+        ("run test.de --beam-size 0", "--beam-size: must be at least 1, got 0"),
+        ("run test.de --length-penalty -1", "--length-penalty: must be at least 0, got -1.0"),
+        ("run test.de --min-length -1", "--min-length: must be at least 0, got -1"),
+        ("run test.de --no-repeat-ngram -1", "--no-repeat-ngram: must be at least 0, got -1"),
+        ("run test.de --batch-size 0", "--batch-size: must be at least 1, got 0"),
+        ("run test.de --threads -1", "--threads: must be 0 (all) or more, got -1"),
+        (
+            "run test.de --beam-size x",
+            "argument --beam-size: invalid int value: 'x'; see `seq2seq translate --help`",
+        ),
+        (
+            "run test.de --format jsonlines",
+            "--format: must be one of text, jsonl, got 'jsonlines'; did you mean 'jsonl'?",
+        ),
+        (
+            "run test.de --checkpoint bset",
+            "run/checkpoints: no checkpoint 'bset'; accepted: best, last, step-0000006, "
+            "step-0000004, step-0000002",
+        ),
+        ("run test.de --output no/out", "no/out: cannot be written (No such file or directory)"),
+        ("run test.de --output other", "other is a directory; a file is needed"),
+        ("run test.de --output test.de/x", "test.de/x: cannot be written (Not a directory)"),
+        (
+            "run test.de latin.de --output out",
+            "latin.de: line 6: byte 0xf6 at offset 23 is not UTF-8; convert the file with iconv, "
+            "or read it with errors=replace",
+        ),
+        (
+            "run test.de --beamsize 3",
+            "--beamsize: unexpected argument; did you mean '--beam-size'?; see `seq2seq translate "
+            "--help`",
+        ),
+    ],
+)
+def test_translate_refuses(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"translate {words}") == message
+
+
+def test_one_line_out_for_each_line_in(ran: Ran) -> None:
+    lines = ran("translate run mixed.de").split("\n")
+    assert len(lines) == 5
+    assert [not line for line in lines] == [False, True, False, False, True]
+
+
+def test_files_may_follow_options_and_the_order_is_kept(ran: Ran, tmp_path: Path) -> None:
+    whole = ran("translate run test.de valid.de")
+    assert ran("translate --beam-size 5 run --batch-size 1 test.de.gz valid.de") == whole
+    assert ran("translate run test.de") + ran("translate run valid.de") == whole
+    assert ran(f"translate run test.de valid.de --output {tmp_path}/out") == ""
+    assert (tmp_path / "out").read_text(encoding="utf-8") == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_device_is_written_to_and_not_replaced(ran: Ran) -> None:
+    assert ran("translate run test.de --output /dev/null") == ""
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_full_disk(refused: Refused) -> None:
+    message = "/dev/full: cannot be written (No space left on device)"
+    assert refused("translate run test.de --output /dev/full", code=74) == message
+
+
+def test_invalid_bytes_may_be_replaced(ran: Ran) -> None:
+    assert len(ran("translate run invalid.de --errors replace").splitlines()) == 2
+
+
+def test_jsonl_tells_everything(ran: Ran) -> None:
+    rows = [
+        json.loads(line)
+        for line in ran("translate run mixed.de --format jsonl --n-best 3").splitlines()
+    ]
+    assert [row["source"] for row in rows] == ["eins zwei", "", "fünf", " drei vier"]
+    best = ran("translate run mixed.de").splitlines()
+    assert [row["hypotheses"][0]["text"] for row in rows] == best
+    for row in (rows[0], *rows[2:]):
+        scores = [one["score"] for one in row["hypotheses"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 3
+        for one in row["hypotheses"]:
+            assert set(one) == {"text", "score", "tokens", "alignment"}
+            assert len(one["alignment"]) == len(one["tokens"])
+            assert all(0 <= place < len(row["source_tokens"]) for place in one["alignment"])
+
+
+def test_a_huge_line_is_cut_and_the_others_stay_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "long").write_text("eins\n" + "zwei " * 50_000 + "\nfünf\n")
+    words = ["translate", "run", str(tmp_path / "long"), "--beam-size", "1"]
+    assert main(words) == 0
+    found = capsys.readouterr()
+    assert found.err == (
+        "1 of 3 texts longer than 1,000 tokens are cut there; the first begins "
+        "'zwei zwei zwei zwei zwei zwei zwei zwei '\n"
+    )
+    short = tmp_path / "short"
+    short.write_text("eins\nfünf\n")
+    assert main(["translate", "run", str(short), "--beam-size", "1"]) == 0
+    lines = found.out.splitlines()
+    assert [lines[0], lines[2]] == capsys.readouterr().out.splitlines()
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("run", tmp_path / "run")
+    model = tmp_path / "run" / "checkpoints" / "step-0000006" / "model.safetensors"
+    size = model.stat().st_size
+    model.write_bytes(model.read_bytes()[:100])
+    assert main(["translate", f"{tmp_path}/run", "test.de"]) == 0
+    found = capsys.readouterr()
+    assert found.err == (
+        f"checkpoint step-0000006 is damaged (model.safetensors: expected {size:,} bytes, "
+        "found 100); using step-0000004\n"
+    )
+    assert len(found.out.splitlines()) == 8
+
+
+def test_standard_input() -> None:
+    text = Path("mixed.de").read_bytes()
+    done = subprocess.run([*COMMAND, "translate", "run"], input=text, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == 4
+
+
+def test_a_reader_that_has_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["config", "translation", "train"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_no_standard_input(
+    content: bytes | None, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = None if content is None else io.TextIOWrapper(io.BytesIO(content))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert refused("translate run") == (
+        "standard input is closed; give a file, or text through a pipe"
+        if content is None
+        else "standard input is empty; at least one line is needed"
+    )
+
+
+def test_a_conversation_line_by_line() -> None:
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "translate", "run", "--beam-size", "1"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        for text in ("eins zwei\n", "fünf\n"):
+            os.write(ours, text.encode())
+            assert process.stdout.readline().endswith(b"\n")
+        os.write(ours, b"\x04")
+        assert process.wait(20) == 0
+    os.close(ours)
+
+
+# --- evaluate and score
+
+
+def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
+    table = ran(f"evaluate run --output {tmp_path}/out")
+    assert [line.split()[0] for line in table.splitlines()] == ["metric", "BLEU", "chrF2", "exact"]
+    found = json.loads(ran("evaluate run --format json --metrics bleu chrf exact"))
+    words = "--reference test.en --metrics bleu chrf exact --format json"
+    assert json.loads(ran(f"score {tmp_path}/out {words}")) == found
+    assert set(found[0]) == {"name", "value", "signature"}
+    own = ran("evaluate run --source test.de --reference test.en --format json")
+    assert json.loads(own) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "evaluate run --source test.de",
+            "--source: must come with --reference, and the other way round",
+        ),
+        (
+            "evaluate run --source test.de --reference train.en",
+            "test.de has 8 lines, train.en 40; each line needs its translation",
+        ),
+        (
+            "evaluate run --metrics blue",
+            "--metrics: must be one of bleu, chrf, ter, exact, got 'blue'; did you mean 'bleu'?",
+        ),
+        ("evaluate run --output no/out", "no/out: cannot be written (No such file or directory)"),
+        (
+            "score test.en --reference train.en",
+            "test.en has 8 lines, train.en 40; each line needs its reference",
+        ),
+        ("score test.en --reference tset.en", "tset.en does not exist; did you mean 'test.en'?"),
+    ],
+)
+def test_evaluate_and_score_refuse(line: str, message: str, refused: Refused) -> None:
+    assert refused(line) == message
+
+
+def test_evaluate_needs_a_test_set(refused: Refused, tmp_path: Path) -> None:
+    shutil.copytree("run", tmp_path / "run")
+    path = tmp_path / "run" / "config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["data"]["test"] = None
+    path.write_text(yaml.safe_dump(settings))
+    message = f"{tmp_path}/run: its configuration has no data.test; give --source and --reference"
+    assert refused(f"evaluate {tmp_path}/run") == message
+
+
+# --- info, config, average
+
+
+def test_info_describes_runs_and_changes_nothing(ran: Ran) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
+    labels = [line.partition(" ")[0] for line in ran("info run").splitlines()]
+    assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")} == before
+    assert labels == [
+        "run", "task", "vocabulary", "parameters", "checkpoints", "trained", "best",
+    ]  # fmt: skip
+    both = ran("info run run --weights")
+    assert both.count("\nparameters ") == 4
+    assert "source_input.weight" in both
+
+
+def test_info_refuses_what_is_no_run(refused: Refused) -> None:
+    assert refused("info other").startswith("other: is not a run folder; expected a folder with")
+    assert refused("info rnu").endswith("; did you mean 'run'?")
+
+
+def test_every_key_has_a_type_a_default_and_a_help_text(ran: Ran) -> None:
+    lines = ran("config translation").splitlines()
+    assert len(lines) > 100
+    for key, text in zip(lines[::2], lines[1::2], strict=True):
+        assert ": " in key.partition(" = ")[0], key
+        assert text.startswith("    "), key
+        assert text.strip().endswith("."), key
+
+
+def test_a_prefix_shows_its_section_only(ran: Ran) -> None:
+    keys = ran("config translation model.encoder").splitlines()[::2]
+    assert len(keys) > 3
+    assert all(key.startswith("model.encoder.") for key in keys)
+
+
+def test_yaml_loads_as_the_defaults(ran: Ran, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(ran("config translation --format yaml"))
+    assert configuration.load(TranslationConfig, tmp_path / "all.yaml") == TranslationConfig()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "translaton",
+            "TASK: must be one of translation, got 'translaton'; did you mean 'translation'?",
+        ),
+        (
+            "translation model.encodr",
+            "model.encodr: unknown key; did you mean 'model.encoder'?",
+        ),
+        ("translation encoder", "encoder: unknown key; did you mean 'model.encoder'?"),
+        (
+            "translation model --format yaml",
+            "PREFIX: must be left out where --format is yaml: a whole file",
+        ),
+    ],
+)
+def test_config_refuses(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"config {words}") == message
+
+
+def test_an_average_can_be_used(ran: Ran, tmp_path: Path) -> None:
+    shutil.copytree("run", tmp_path / "run")
+    run = tmp_path / "run"
+    assert ran(f"average {run}") == f"{run}/checkpoints/average\n"
+    assert ran(f"average {run} --last 2 --name zwei") == f"{run}/checkpoints/zwei\n"
+    assert len(list((run / "checkpoints").glob("step-*"))) == 3
+    for name in ("average", "zwei"):
+        assert len(ran(f"translate {run} test.de --checkpoint {name}").splitlines()) == 8
+
+
+def test_an_average_removes_no_checkpoints(ran: Ran, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path)
+    words = f"--folder {tmp_path} --train.keep 6 --train.validate_every 1"
+    ran(f"train config.yaml {words}")
+    ran(f"average {tmp_path} --last 5 --name zoo")
+    assert len(list((tmp_path / "checkpoints").glob("step-*"))) == 6
+
+
+@pytest.mark.parametrize("last", [0, 9, -1])
+def test_an_average_of_too_many(last: int, refused: Refused) -> None:
+    assert refused(f"average run --last {last}") == (
+        "--last: must be at least 1 and at most 3, the checkpoints that train.keep left, "
+        f"got {last}"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "best", "last", "step-0000001", "7"])
+def test_a_name_that_no_average_can_have(name: str, refused: Refused) -> None:
+    assert refused(f"average run --name '{name}'") == (
+        "--name: must be letters, digits, dots and dashes, begin with a letter, "
+        f"and be none of best, last and step-..., got {name!r}"
+    )
+
+
+# --- tokenizer
+
+TRICKY = "a\u2028b\n\n  lead\ttab \n\x85x\x0cy\n🙂 e\u0301\rz\nfünf\n"
+
+
+def test_a_tokenizer_and_back(ran: Ran, tmp_path: Path) -> None:
+    folder = tmp_path / "pipeline"
+    words = "--tokenizer bpe train.de --vocab_size 300 train.en"
+    out = ran(f"tokenizer train {words} --output {folder}")
+    assert out == f"{folder}: 304 tokens, reversible: True\n"
+    (tmp_path / "text").write_bytes(TRICKY.encode())
+    (tmp_path / "ids").write_text(ran(f"tokenizer encode {folder} {tmp_path}/text --format ids"))
+    assert ran(f"tokenizer decode {folder} {tmp_path}/ids") == TRICKY
+    assert len(ran(f"tokenizer encode {folder} {tmp_path}/text").split("\n")) == 7
+    assert ran("tokenizer encode run/pipeline/source train.de") == Path("train.de").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train train.de", "the following arguments are required: --output; see `seq2seq "
+         "tokenizer train --help`"),
+        ("train trian.de --output new", "trian.de does not exist; did you mean 'train.de'?"),
+        (
+            "train train.de --output new --tokenizer bp",
+            "--tokenizer: must be one of unigram, bpe, char, byte, word, space, got 'bp'; did you "
+            "mean 'bpe'?",
+        ),
+        (
+            "train train.de --output new --vocab_siz 3",
+            "--vocab_siz: unknown key; did you mean 'vocab_size'?",
+        ),
+        (
+            "train train.de --output new --vocab_size 3",
+            "pipeline.vocab_size: must be at least 271, room for all characters of the training "
+            "text and 256 bytes, got 3; or lower pipeline.character_coverage",
+        ),
+        (
+            "encode other train.de",
+            "other: is not a pipeline; expected a folder that `seq2seq tokenizer train` wrote",
+        ),
+        (
+            "encode run train.de",
+            "run: is not a pipeline; expected a folder that `seq2seq tokenizer train` wrote; did "
+            "you mean 'run/pipeline/source'?",
+        ),
+        (
+            "encode run/pipeline/sauce train.de",
+            "run/pipeline/sauce: is not a pipeline; expected a folder that `seq2seq tokenizer "
+            "train` wrote; did you mean 'source'?",
+        ),
+    ],
+)  # fmt: skip
+def test_tokenizer_refuses(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"tokenizer {words}") == message
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "11", "²", "9" * 5000])
+def test_ids_that_are_none(word: str, refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text(f"8 4\n5 {word}\n")
+    message = f"{tmp_path}/ids: line 2: {word!r} is not an id; accepted: 0 to 10"
+    assert refused(f"tokenizer decode run/pipeline/source {tmp_path}/ids") == message
+
+
+# --- data check
+
+
+def test_data_check_prints_a_table(ran: Ran) -> None:
+    for line in (
+        "data check config.yaml",
+        "data check --data.train.source train.de --data.train.target train.en "
+        "--data.test.source test.de --data.test.target test.en",
+    ):
+        header, pairs, *rest = ran(line).splitlines()
+        assert header.split() in (["train", "valid", "test"], ["train", "test"])
+        assert pairs.split()[:2] == ["pairs", "40"]
+        assert any(row.startswith("sources also in train ") for row in rest)
+
+
+def test_data_check_of_the_bundled_corpus(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    out = ran("data check recipes/quickstart/config.yaml --data.train.limit 50 --data.test none")
+    assert out.splitlines()[1].split()[:2] == ["pairs", "50"]
+
+
+def test_data_check_needs_data(refused: Refused) -> None:
+    message = "data.train: is required; name a CONFIG, or give --data.train.source and .target"
+    assert refused("data check") == message
+
+
+# --- the command line itself
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "the following arguments are required: VERB; see `seq2seq --help`"),
+        (
+            "trian",
+            "VERB: must be one of train, translate, evaluate, score, info, config, average, "
+            "tokenizer, data, got 'trian'; did you mean 'train'?",
+        ),
+        (
+            "tokenizer encod",
+            "VERB: must be one of train, encode, decode, got 'encod'; did you mean 'encode'?",
+        ),
+        ("info run --wieghts", "--wieghts: unexpected argument; did you mean '--weights'?; see "
+         "`seq2seq info --help`"),
+        ("train config.yaml --dryrun", "--dryrun: unexpected argument; did you mean '--dry-run'?; "
+         "see `seq2seq train --help`"),
+    ],
+)  # fmt: skip
+def test_slips_of_the_pen(line: str, message: str, refused: Refused) -> None:
+    assert refused(line) == message
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"seq2seq {__version__}\n"
+
+
+def test_debug_shows_where_it_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "rnu", "--debug"]) == 2
+    assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
+
+
+def test_ctrl_c(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seq2seq.commands.info", stop)
+    assert refused("info run", code=130) == "interrupted"
+
+
+def test_a_full_disk_below_standard_output(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        message = "standard output: No space left on device"
+        assert refused("config translation train", code=74) == message
+
+
+def test_output_is_utf8_whatever_the_locale(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main(["tokenizer", "encode", "run/pipeline/source", "train.de"]) == 0
+    assert (tmp_path / "out").read_text(encoding="utf-8") == Path("train.de").read_text()
+
+
+def parsers(parser: argparse.ArgumentParser, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each verb and its help text."""
+    yield path, parser.format_help()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb, below in action.choices.items():
+                yield from parsers(below, f"{path} {verb}".strip())
+
+
+HELP = dict(parsers(make_parser()))
+
+
+@pytest.mark.parametrize("verb", HELP)
+def test_help_has_five_examples_and_each_can_be_parsed(verb: str) -> None:
+    assert set(HELP) == set(EXAMPLES)
+    examples = HELP[verb].partition("examples:\n")[2].strip().splitlines()
+    assert len(examples) == 5
+    for example in examples:
+        commands = [part for part in example.split("|") if part.split()[0] == "seq2seq"]
+        assert commands, example
+        for command in commands:
+            words = shlex.split(command.partition(" > ")[0])[1:]
+            options = make_parser().parse_args(words)
+            assert options.verb.split() == words[: len(options.verb.split())]
+            for key in options.keys[::2]:
+                assert key.startswith("--"), example
+    assert len({example.strip() for example in examples}) == 5
+
+
+WATCH = """
+import sys
+from seq2seq.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    heavy = {"torch", "datasets", "sentencepiece", "numpy", "seq2seq.commands"} & set(sys.modules)
+    assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize("verb", HELP)
+def test_help_comes_at_once(verb: str) -> None:
+    command = [sys.executable, "-c", WATCH, *verb.split(), "--help"]
+    times: list[float] = []
+    while not times or (min(times) > 0.3 and len(times) < 3):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.3
