@@ -44,7 +44,7 @@ class Translation:
 
     def alignment(self) -> list[int]:
         """Returns, for each target token, the source token that it looked at most."""
-        return [int(step) for step in self.attention.argmax(axis=1)] if self.attention.size else []
+        return [int(step) for step in self.attention.argmax(axis=1)] if self.attention.any() else []
 
     def plot_attention(self, path: str | Path | None = None) -> Path:
         """Draws where each target token looked; returns the picture's path.

@@ -28,7 +28,8 @@ class _Beams:
     """Summed log-probability; ``-inf``: nothing lives in this place."""
     prefix: Int[Tensor, "B K T"]
     """The tokens so far, the start symbol first."""
-    attention: Float[Tensor, "B K U S"]
+    history: tuple[tuple[Int[Tensor, "B K"], Float[Tensor, "B K S"]], ...]
+    """For each step, which hypothesis of the step before each came from, and where it looked."""
 
     def select(self, rows: Int[Tensor, "R"]) -> "_Beams":
         """Returns the beams of the given sentences."""
@@ -37,32 +38,16 @@ class _Beams:
             self.limits[rows],
             self.scores[rows],
             self.prefix[rows],
-            self.attention[rows],
+            tuple((parents[rows], looked[rows]) for parents, looked in self.history),
         )
 
-    def grow(
-        self,
-        scores: Float[Tensor, "B J"],
-        parents: Int[Tensor, "B J"],
-        tokens: Int[Tensor, "B J"],
-        attention: Float[Tensor, "B K S"],
-    ) -> "_Beams":
-        """Returns beams that are one token longer than their parents."""
-        trace = torch.cat([self.attention, attention[:, :, None]], dim=2)
-        steps, width = trace.shape[2:]
-        return replace(
-            self,
-            scores=scores,
-            prefix=torch.cat([_pick(self.prefix, parents), tokens[..., None]], dim=2),
-            attention=trace.gather(
-                1, parents[..., None, None].expand(*parents.shape, steps, width)
-            ),
-        )
-
-
-def _pick(values: Int[Tensor, "B K T"], index: Int[Tensor, "B J"]) -> Int[Tensor, "B J T"]:
-    """Returns the given beams of each sentence."""
-    return values.gather(1, index[..., None].expand(*index.shape, values.shape[2]))
+    def trace(self, rows: Int[Tensor, "N"], places: Int[Tensor, "N"]) -> Float[Tensor, "N T S"]:
+        """Returns where the given hypotheses looked, step by step, walking back to their roots."""
+        trace = []
+        for parents, looked in reversed(self.history):
+            trace.append(looked[rows, places])
+            places = parents[rows, places]
+        return torch.stack(trace[::-1], dim=1)
 
 
 def _first(source: Padded, config: SearchConfig) -> _Beams:
@@ -71,13 +56,8 @@ def _first(source: Padded, config: SearchConfig) -> _Beams:
     # Sums of float32 log-probabilities in float64: order and neighbours do not show in them.
     scores = torch.full((batch, config.beam_size), -torch.inf, dtype=torch.double, device=device)
     scores[:, 0] = 0
-    return _Beams(
-        sentences=torch.arange(batch, device=device),
-        limits=config.limits(source),
-        scores=scores,
-        prefix=torch.full((*scores.shape, 1), BOS, device=device),
-        attention=torch.zeros(*scores.shape, 0, source.values.shape[1], device=device),
-    )
+    prefix = torch.full((*scores.shape, 1), BOS, device=device)
+    return _Beams(torch.arange(batch, device=device), config.limits(source), scores, prefix, ())
 
 
 @torch.inference_mode()
@@ -94,42 +74,57 @@ def beam_search(
     memory, state = stepper.start(source)
     beams = _first(source, config)
     state = state.select(beams.sentences.repeat_interleave(size))
+    parents = torch.zeros_like(beams.prefix[..., 0])
     found: list[list[Hypothesis]] = [[] for _ in beams.sentences]
     while len(beams.sentences):
         step = stepper.step(memory, state, beams.prefix[:, :, -1])
+        beams = replace(beams, history=(*beams.history, (parents, step.attention)))
         log_probs = constrain(step.log_probs, beams.prefix[:, :, 1:], beams.limits, config)
         candidates = (beams.scores[..., None] + log_probs).flatten(1)
         scores, index = candidates.topk(min(2 * size, candidates.shape[1]), dim=1)
         parents, tokens = index // log_probs.shape[2], index % log_probs.shape[2]
         ended = tokens == EOS
-        _finish(beams.grow(scores, parents, tokens, step.attention), ended, found, config)
+        _finish(beams, scores, parents, ended, found, config)
         # A stable sort: those that do not end come first, and stay in order.
         living = ended.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
         scores = scores.masked_fill(ended, -torch.inf).gather(1, living)
         parents, tokens = parents.gather(1, living), tokens.gather(1, living)
-        beams = beams.grow(scores, parents, tokens, step.attention)
+        prefix = beams.prefix.gather(1, parents[..., None].expand_as(beams.prefix))
+        prefix = torch.cat([prefix, tokens[..., None]], dim=2)
+        beams = replace(beams, scores=scores, prefix=prefix)
         going = ~_done(beams, found, config)
         flat = parents + torch.arange(len(parents), device=parents.device)[:, None] * size
-        rows = going.nonzero().flatten()
-        beams, memory = beams.select(rows), memory.select(rows)
-        state = step.state.select(flat[rows].flatten())
+        if not going.all():
+            rows = going.nonzero().flatten()
+            beams, memory = beams.select(rows), memory.select(rows)
+            parents, flat = parents[rows], flat[rows]
+        state = step.state.select(flat.flatten())
     return [sorted(some, key=lambda one: -one.score)[:size] for some in found]
 
 
 def _finish(
-    beams: _Beams, ended: Bool[Tensor, "B J"], found: list[list[Hypothesis]], config: SearchConfig
+    beams: _Beams,
+    scores: Float[Tensor, "B J"],
+    parents: Int[Tensor, "B J"],
+    ended: Bool[Tensor, "B J"],
+    found: list[list[Hypothesis]],
+    config: SearchConfig,
 ) -> None:
     """Adds the hypotheses that end among the first ``K`` candidates to ``found``."""
-    length = beams.prefix.shape[2] - 1
-    for row, place in (ended & ~beams.scores.isneginf()).nonzero().tolist():
-        if place < config.beam_size:
-            found[int(beams.sentences[row])].append(
-                Hypothesis(
-                    tuple(beams.prefix[row, place, 1:-1].tolist()),
-                    float(beams.scores[row, place]) / length**config.length_penalty,
-                    beams.attention[row, place].clone(),
-                )
-            )
+    first = (ended & ~scores.isneginf())[:, : config.beam_size]
+    rows, ranks = first.nonzero(as_tuple=True)
+    if not len(rows):
+        return
+    places = parents[rows, ranks]
+    lengths = beams.prefix.shape[2] ** config.length_penalty
+    for sentence, ids, score, looked in zip(
+        beams.sentences[rows].tolist(),
+        beams.prefix[rows, places, 1:].tolist(),
+        (scores[rows, ranks] / lengths).tolist(),
+        beams.trace(rows, places),
+        strict=True,
+    ):
+        found[sentence].append(Hypothesis(tuple(ids), score, looked))
 
 
 def _done(beams: _Beams, found: list[list[Hypothesis]], config: SearchConfig) -> Bool[Tensor, "B"]:
@@ -138,7 +133,7 @@ def _done(beams: _Beams, found: list[list[Hypothesis]], config: SearchConfig) ->
     dead = beams.scores.isneginf().all(dim=1) | (beams.limits < beams.prefix.shape[2])
     for sentence, over in zip(beams.sentences.tolist(), dead.tolist(), strict=True):
         if over and not found[sentence]:  # nothing may follow: say so with an empty text
-            looked = torch.zeros(0, beams.attention.shape[3])
+            looked = beams.history[0][1][:0, 0]
             found[sentence].append(Hypothesis((), -torch.inf, looked))
         done.append(over or len(found[sentence]) >= config.beam_size)
     return torch.tensor(done, dtype=torch.bool, device=beams.scores.device)

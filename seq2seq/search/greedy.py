@@ -34,9 +34,11 @@ def greedy_search(
         attention.append(step.attention[:, 0])
         prefix = torch.cat([prefix, token[:, None, None]], dim=2)
         for row in ((token == EOS) | best.isneginf()).nonzero().flatten().tolist():
-            ids = tuple(prefix[row, 0, 1:-1].tolist())
-            score = float(total[row]) / (len(ids) + 1) ** config.length_penalty
-            looked = torch.stack([weights[row] for weights in attention])
+            # Where nothing may follow, an empty text says so.
+            length = 0 if best[row].isneginf() else len(attention)
+            ids = tuple(prefix[row, 0, 1:length].tolist())
+            score = float(total[row]) / max(1, length) ** config.length_penalty
+            looked = torch.stack([weights[row] for weights in attention])[:length]
             found[int(sentences[row])] = Hypothesis(ids, score, looked)
         rows = ((token != EOS) & ~best.isneginf()).nonzero().flatten()
         sentences, prefix, limits, total = sentences[rows], prefix[rows], limits[rows], total[rows]

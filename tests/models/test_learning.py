@@ -1,8 +1,6 @@
-import pytest
 import torch
 
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.attention import AttentionName
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.stepper import SearchConfig
@@ -29,22 +27,17 @@ def reversed_pairs(source: Padded) -> Batch:
     return Batch(source, Padded(target_in, lengths), Padded(target_out, lengths))
 
 
-@pytest.mark.parametrize(
-    ("attention", "feeding", "steps"), [("general", False, 250), ("none", False, 700)]
-)
-def test_reversing_is_learnt(attention: AttentionName, feeding: bool, steps: int) -> None:
+def test_reversing_is_learnt() -> None:
     torch.manual_seed(1)
     config = Seq2SeqConfig(
         embedding_size=32,
         output_dropout=0.0,
         encoder=EncoderConfig(hidden_size=64, dropout=0.0),
-        decoder=DecoderConfig(
-            hidden_size=64, dropout=0.0, attention=attention, input_feeding=feeding
-        ),
+        decoder=DecoderConfig(hidden_size=64, dropout=0.0),
     )
     model = Seq2Seq(config, 4 + SYMBOLS, 4 + SYMBOLS)
-    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(steps):
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(160):
         batch = reversed_pairs(sources(64))
         optimiser.zero_grad()
         loss = model.loss(batch) / batch.target_out.lengths.sum()

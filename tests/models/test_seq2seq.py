@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from typing import Any, get_args
 
@@ -21,10 +22,9 @@ CELLS: dict[CellName, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
 }
 SOURCE_VOCAB, TARGET_VOCAB = 9, 8
 PAIRS = [
-    ([4, 5, 6, 7, 8], [4, 5, 6]),
-    ([6], [7, 4, 4, 5, 6, 7]),
-    ([8, 4, 4], []),
-    ([5, 7], [6, 5]),
+    ([6, 4], [7, 4]),
+    ([5], []),
+    ([8, 4, 7], [6]),
 ]
 """Sentences without special symbols, of all lengths and in no order."""
 
@@ -45,8 +45,13 @@ CASES = pytest.mark.parametrize("case", GRID, ids=lambda case: "-".join(map(str,
 
 
 def model_of(case: Case) -> Seq2Seq:
-    """Builds a tiny float64 model, fit to be tested: no noise, no bias at zero."""
-    case = dict(case)
+    """Returns a tiny float64 model, fit to be tested: no noise, no bias at zero."""
+    return built(tuple(case.items())).double()
+
+
+@cache
+def built(items: tuple[tuple[str, Any], ...]) -> Seq2Seq:
+    case = dict(items)
     attention = case.pop("attention", "general")
     feeding, both = case.pop("feeding", False), case.pop("bidirectional", True)
     config = Seq2SeqConfig(
@@ -114,16 +119,15 @@ def test_padding_and_neighbours_change_nothing(case: Case) -> None:
     gradients = [
         torch.stack(parts).sum(dim=0) for parts in zip(*(g for _, g in alone), strict=True)
     ]
-    for extra in (0, 3):
-        together, its_gradients = loss_and_gradients(model, batch_of(PAIRS, extra))
-        torch.testing.assert_close(together, loss, atol=1e-10, rtol=0)
-        for ours, expected in zip(its_gradients, gradients, strict=True):
-            torch.testing.assert_close(ours, expected, atol=1e-10, rtol=0)
+    together, its_gradients = loss_and_gradients(model, batch_of(PAIRS, extra=2))
+    torch.testing.assert_close(together, loss, atol=1e-10, rtol=0)
+    for ours, expected in zip(its_gradients, gradients, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-10, rtol=0)
 
 
 @CASES
 def test_outputs_and_states_follow_the_order_of_the_batch(case: Case) -> None:
-    model, order = model_of(case), [2, 0, 3, 1]
+    model, order = model_of(case), [2, 0, 1]
     batch, shuffled = batch_of(PAIRS), batch_of([PAIRS[index] for index in order], extra=2)
     with torch.no_grad():
         features, others = model(batch), model(shuffled)
