@@ -1,7 +1,7 @@
 """From a run folder to something usable."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from seq2seq.training.trainer import load_weights, pick_device
 CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
 MOST_TOKENS = 1000
 """Longer sources are cut."""
+USUAL_TOKENS = 100
+"""Sources up to this length are searched for in full batches."""
 log = logging.getLogger("seq2seq")
 
 
@@ -103,10 +105,8 @@ class Translator:
         if beam_size is not None:
             search = replace(search, beam_size=max(beam_size, n_best))
         rows = self._encode(texts)
-        order = sorted((index for index, row in enumerate(rows) if row), key=lambda i: len(rows[i]))
         results = [Translation("", 0.0, alternatives=(Translation("", 0.0),)) for _ in texts]
-        for start in range(0, len(order), batch_size):
-            some = order[start : start + batch_size]
+        for some in _batches([len(row) for row in rows], batch_size):
             hypotheses = self._search([rows[index] for index in some], search)
             for index, found in zip(some, hypotheses, strict=True):
                 results[index] = self._read(rows[index], found[:n_best])
@@ -146,6 +146,22 @@ class Translator:
             for text, one in zip(texts, found, strict=True)
         ]
         return replace(some[0], alternatives=tuple(some))
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yields the texts of each batch, similar lengths together; empty texts are left out.
+
+    Fewer than ``size`` texts where they are long: what a search remembers grows with both.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == size or len(batch) * lengths[index] >= size * USUAL_TOKENS):
+            yield batch
+            batch = []
+        if lengths[index]:
+            batch.append(index)
+    if batch:
+        yield batch
 
 
 def read_config(folder: Path) -> TranslationConfig:

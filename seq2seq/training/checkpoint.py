@@ -71,16 +71,19 @@ class Checkpoints:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         final, draft = self.folder / name, self.folder / f".tmp-{name}-{os.getpid()}"
+        old = draft.with_name(f"{draft.name}-old")
         with _storage(self.folder, sum(map(_size, [*model.values(), *optimizer.values()]))):
             try:
                 _write(draft, model, optimizer, state)
-                _step_aside(final)
+                if final.exists():  # damaged, or saved at a signal before this step's validation
+                    final.rename(old)
                 failpoint("before_rename")
                 draft.rename(final)
                 _sync(self.folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         failpoint("after_rename")
+        shutil.rmtree(old, ignore_errors=True)
         self._thin(name, state.get("best_step"))
         return final
 
@@ -138,7 +141,7 @@ class Checkpoints:
                 raise CheckpointError(f"{self.folder}: no checkpoint; has the run been trained?")
             return latest
         wanted = name_of(int(name)) if name.isdigit() else name
-        if not (self.folder / wanted).is_dir() or "/" in wanted or wanted.startswith("."):
+        if not (self.folder / wanted).is_dir() or "/" in wanted or wanted[:1] in ("", "."):
             have = ", ".join(["best", "last", *self.names()])
             raise CheckpointError(f"{self.folder}: no checkpoint {name!r}; accepted: {have}")
         return self.load(wanted)
@@ -212,14 +215,6 @@ def _write(
     for path in draft.iterdir():
         _sync(path)
     _sync(draft)
-
-
-def _step_aside(final: Path) -> None:
-    """Moves a damaged folder of the same name out of the way."""
-    if final.exists():
-        aside = final.with_name(f"damaged-{final.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        final.rename(aside)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_each_optimizer_goes_downhill(settings: dict[str, Any]) -> None:
     for _ in range(5):
         loss = (point**2).sum()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         values.append(loss.item())
     assert values == sorted(values, reverse=True)
@@ -80,7 +80,7 @@ def test_each_optimizer_goes_downhill(settings: dict[str, Any]) -> None:
 def test_sgd_takes_exactly_the_step_asked_for() -> None:
     point = nn.Parameter(torch.tensor([3.0]))
     optimizer = make_optimizer(OptimizerConfig(name="sgd", learning_rate=0.1), [point])
-    (point**2).sum().backward()
+    (point**2).sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     assert point.item() == pytest.approx(3 - 0.1 * 6)
 

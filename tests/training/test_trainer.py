@@ -105,12 +105,12 @@ def test_the_gradient_is_the_mean_over_target_tokens(tmp_path: Path) -> None:
     trainer.update([batch])
     name = "bridge.layers.0.weight"
     reference = make_model()
-    (reference.loss(batch) / batch.target_out.lengths.sum()).backward()
+    (reference.loss(batch) / batch.target_out.lengths.sum()).backward()  # type: ignore[no-untyped-call]
     gradient = dict(reference.named_parameters())[name].grad
     assert gradient is not None
     torch.testing.assert_close(before[name] - weights(trainer.model)[name], gradient)
     assert trainer.progress.window_loss / trainer.progress.window_tokens == pytest.approx(
-        float(loss)
+        loss.item()
     )
 
 

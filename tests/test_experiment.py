@@ -1,0 +1,261 @@
+import fcntl
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq import config as configuration
+from seq2seq.data.sources import Pair
+from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.experiment import Run, average, describe_run, evaluate, train
+from seq2seq.inference import Translator, read_config
+from seq2seq.search.stepper import SearchConfig
+from seq2seq.tasks import TranslationConfig
+from seq2seq.tensors import Batch
+from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.interruption import Interrupted
+from seq2seq.training.trainer import Trainer
+
+PAIRS: list[Pair] = [(f"satz {n}", f"sentence {n}") for n in range(24)]
+BASE: dict[str, Any] = {
+    "data.batch.tokens": 100,
+    "source.tokenizer": "char",
+    "target.tokenizer": "char",
+    "model.embedding_size": 8,
+    "model.encoder.hidden_size": 8,
+    "model.decoder.hidden_size": 8,
+    "train.steps": 6,
+    "train.validate_every": 2,
+    "train.log_every": 1,
+    "train.device": "cpu",
+    "train.precision": "float32",
+    "validation.sentences": 4,
+    "validation.samples": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def go(folder: Path, pairs: list[Pair] | None = None, **given: Any) -> Run:
+    dry_run = given.pop("dry_run", False)
+    overrides = {key.replace("__", "."): value for key, value in given.items()}
+    return train(
+        {**BASE, "folder": str(folder)},
+        overrides,
+        train_pairs=pairs or PAIRS,
+        valid_pairs=PAIRS[:6],
+        dry_run=dry_run,
+    )
+
+
+def steps(folder: Path) -> int:
+    latest = Checkpoints(folder / "checkpoints").latest()
+    return latest.state["step"] if latest else 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return go(folder, data__cache=str(folder.parent / "cache"))
+
+
+def test_the_run_folder_holds_all_that_belongs_to_the_run(finished: Run) -> None:
+    folder = finished.folder
+    assert steps(folder) == 6
+    losses = [row["loss"] for row in finished.history if "loss" in row]
+    assert len(losses) == 6
+    assert finished.best["valid_loss"] == min(
+        row["valid_loss"] for row in finished.history if "valid_loss" in row
+    )
+    assert (folder / "plots" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "samples" / "latest.txt").read_text().count("reference: sentence") == 2
+    assert (folder / "samples" / "all.txt").read_text().count("source:    satz 0") == 3
+    facts = json.loads((folder / "provenance.json").read_text())
+    assert facts["data"].keys() == {"train", "valid"}
+    assert facts["versions"]["torch"] == torch.__version__
+    config = configuration.load(TranslationConfig, folder / "config.yaml")
+    assert configuration.dump(config) == (folder / "config.yaml").read_text()
+    assert config == read_config(folder)
+    assert config.train.steps == 6
+    assert [path.name for path in folder.rglob(".tmp-*")] == []
+
+
+def test_a_description(finished: Run) -> None:
+    text = describe_run(finished.folder)
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert lines["trained"].startswith("trained      6 steps, ")
+    assert "step-0000006, step-0000004, step-0000002" in lines["checkpoints"]
+    assert lines["best"].startswith(f"best         step-{finished.best['step']:07d}: ")
+
+
+def test_averaging(finished: Run) -> None:
+    checkpoints = Checkpoints(finished.folder / "checkpoints")
+    path = average(finished.folder, 2)
+    assert path.name == "average"
+    loaded = [checkpoints.load(name) for name in ("average", "step-0000006", "step-0000004")]
+    for name, mean in loaded[0].model.items():
+        torch.testing.assert_close(mean, (loaded[1].model[name] + loaded[2].model[name]) / 2)
+    assert loaded[0].state["averaged"] == ["step-0000006", "step-0000004"]
+    assert Translator.load(finished.folder, checkpoint="average")(["satz 1"])
+    for last in (0, 4):
+        text = f"^--last: must be at least 1 and at most 3, .*, got {last}$"
+        with pytest.raises(ConfigError, match=text):
+            average(finished.folder, last)
+    assert len(checkpoints.names()) == 3
+
+
+def test_evaluation(finished: Run) -> None:
+    translator = Translator.load(finished.folder)
+    scores, found = evaluate(translator, PAIRS[:3], ["bleu", "exact"])
+    assert len(found) == 3
+    assert [score.name.lower() for score in scores] == ["bleu", "exact"]
+
+
+# --- the same folder again
+
+
+def test_going_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "run"
+    first = go(folder)
+    again = go(folder)
+    assert [dict(row) for row in again.history] == [dict(row) for row in first.history]
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        further = go(folder, train__steps=8)
+    assert steps(folder) == 8
+    assert "changed: train.steps: 6 -> 8" in caplog.messages
+    assert f"{folder}: going on after step-0000006" in caplog.messages
+    assert len(further.history) == len(first.history) + 3
+    assert read_config(folder).train.steps == 8
+    with pytest.raises(ConfigError) as error:
+        go(folder, train__steps=8, train__seed=2, model__encoder__cell="gru")
+    assert str(error.value) == (
+        f"{folder} was begun with another configuration (model.encoder.cell: lstm -> gru; "
+        "train.seed: 1 -> 2); undo the change, or name a new folder with --folder"
+    )
+    with pytest.raises(ConfigError, match=r"\(data.train: other content\); undo the change"):
+        go(folder, PAIRS[:-1], train__steps=8)
+    assert steps(folder) == 8
+
+
+def test_a_damaged_checkpoint_costs_its_steps_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    go(folder)
+    path = folder / "checkpoints" / "step-0000006" / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    (folder / "checkpoints" / ".tmp-step-0000008-1").mkdir()
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        go(folder)
+    assert path.read_bytes() == whole
+    found = f"(model.safetensors: expected {len(whole):,} bytes, found 100)"
+    expected = f"checkpoint step-0000006 is damaged {found}; using step-0000004"
+    assert expected in caplog.messages
+    assert "removed .tmp-step-0000008-1, left over from an interrupted save" in caplog.messages
+
+
+def test_a_start_that_was_killed_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").write_text("process 1 on there")
+    (folder / "pipeline").mkdir()
+    go(folder)
+    assert steps(folder) == 6
+
+
+# --- refusals
+
+
+def test_a_folder_in_use(tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as lock:
+        lock.write("process 7 on there")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError) as error:
+            go(tmp_path)
+    assert str(error.value) == (
+        f"folder: {tmp_path} is in use by process 7 on there; wait for it, or name another folder"
+    )
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    text = f"^folder: {tmp_path} holds other things and no config.yaml; name a new or a run's"
+    with pytest.raises(ConfigError, match=text):
+        go(tmp_path)
+    with pytest.raises(ConfigError, match=r"is a file; name a new or a run's folder$"):
+        go(tmp_path / "thesis.tex")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_failed_start_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with pytest.raises(DataError, match=r"^train pairs: no pair is left, 24 dropped"):
+        go(folder, data__filters__max_source_length=1)
+    assert not folder.exists()
+    with pytest.raises(DataError, match=r"^train pairs: none given; at least one is needed$"):
+        train(BASE, train_pairs=[], valid_pairs=PAIRS)
+    with pytest.raises(ConfigError, match=r"^data.train: is required; give data.train.source"):
+        train({**BASE, "folder": str(folder)})
+    assert not folder.exists()
+
+
+def test_a_dry_run_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        run = go(tmp_path / "run", dry_run=True, data__cache=str(tmp_path / "cache"))
+    assert list(tmp_path.iterdir()) == []
+    assert run.folder == tmp_path / "run"
+    message = "dry run: two updates, validation, save, load and translation work"
+    assert caplog.messages[-1] == message
+
+
+def test_a_line_of_50_000_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    long: Pair = ("s" * 50_000, "long")
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        run = go(tmp_path / "run", [*PAIRS, long, ("", "blank")], train__steps=1)
+    assert any("24 pairs, 2 dropped (1 blank, 1 too long)" in one for one in caplog.messages)
+    caplog.clear()
+    translator = Translator.load(run.folder)
+    short = SearchConfig(beam_size=1, max_length=4)
+    found = translator(["satz 1", "s" * 50_000, "", "satz 2"], search=short)
+    assert len(found) == 4
+    assert found[2].text == ""
+    assert caplog.messages == [
+        f"1 of 4 texts longer than 1,000 tokens are cut there; the first begins '{'s' * 40}'"
+    ]
+
+
+def test_a_run_stopped_before_its_first_validation_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = Trainer.update
+
+    def stop(trainer: Trainer, group: list[Batch]) -> None:
+        update(trainer, group)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", stop)
+        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM after saving step-0000001; "):
+            go(folder)
+    text = describe_run(folder)
+    assert "trained      1 steps" in text
+    assert "best" not in text
+    assert go(folder).best["valid_loss"] > 0
+    for name in Checkpoints(folder / "checkpoints").names():
+        (folder / "checkpoints" / name / "state.json").unlink()
+    with pytest.raises(CheckpointError, match="no undamaged checkpoint is left in"):
+        describe_run(folder)

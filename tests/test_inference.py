@@ -1,0 +1,113 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seq2seq
+from seq2seq.data.sources import Pair
+from seq2seq.errors import CheckpointError
+from seq2seq.inference import Translation, Translator
+from seq2seq.search.stepper import SearchConfig
+
+PAIRS: list[Pair] = [(f"satz {n} {'x' * (n % 5)}", f"sentence {n}") for n in range(24)]
+TEXTS = [source for source, _ in PAIRS]
+CONFIG: dict[str, Any] = {
+    "source.tokenizer": "char",
+    "target.tokenizer": "char",
+    "model.embedding_size": 16,
+    "model.encoder.hidden_size": 16,
+    "model.decoder.hidden_size": 16,
+    "train.steps": 30,
+    "train.optimizer.learning_rate": 0.01,
+    "train.device": "cpu",
+    "train.precision": "float32",
+    "validation.sentences": 0,
+    "search.max_length": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("runs")
+    settings = {**CONFIG, "folder": str(place / "first"), "data.cache": str(place / "cache")}
+    return seq2seq.train(settings, train_pairs=PAIRS, valid_pairs=PAIRS).folder
+
+
+@pytest.fixture(scope="module")
+def translator(folder: Path) -> Translator:
+    return seq2seq.load(folder, device="cpu")
+
+
+def texts(found: list[Translation]) -> list[str]:
+    return [one.text for one in found]
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_batches_and_neighbours_change_nothing(translator: Translator, beam_size: int) -> None:
+    expected = [text for one in TEXTS for text in texts(translator([one], beam_size=beam_size))]
+    for size in (1, 7, 64):
+        found = translator(TEXTS, beam_size=beam_size, batch_size=size)
+        assert texts(found) == expected
+    backwards = translator(TEXTS[::-1], beam_size=beam_size, batch_size=7)
+    assert texts(backwards) == expected[::-1]
+
+
+def test_blank_texts_stay_blank_where_they_are(translator: Translator) -> None:
+    found = translator(["", TEXTS[0], " \t", TEXTS[1], "\u3000"])
+    assert [bool(one.target_tokens) for one in found] == [False, True, False, True, False]
+    blank = found[0]
+    assert (blank.text, blank.score, blank.alignment()) == ("", 0.0, [])
+    assert translator([]) == []
+    assert texts(translator([" "])) == [""]
+
+
+def test_n_best(translator: Translator) -> None:
+    (found,) = translator(TEXTS[:1], beam_size=2, n_best=3)
+    assert len(found.alternatives) == 3
+    assert found.text == found.alternatives[0].text
+    scores = [one.score for one in found.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    assert len({one.target_tokens for one in found.alternatives}) == 3
+    (greedy,) = translator(TEXTS[:1], search=SearchConfig(beam_size=1, max_length=12))
+    assert len(greedy.alternatives) == 1
+
+
+def test_attention_and_alignment(translator: Translator, tmp_path: Path) -> None:
+    for one in translator(TEXTS[:7]):
+        assert one.attention.shape == (len(one.target_tokens), len(one.source_tokens))
+        np.testing.assert_allclose(one.attention.sum(1), 1, rtol=1e-5)
+        assert one.alignment() == one.attention.argmax(1).tolist()
+        assert one.target_tokens[-1] == "<eos>"
+    path = one.plot_attention(tmp_path / "attention.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_run_translates_the_same(folder: Path, translator: Translator) -> None:
+    again = Translator.load(str(folder), checkpoint="last", device="cpu")
+    assert texts(again(TEXTS)) == texts(translator(TEXTS))
+
+
+def test_folders_that_are_no_runs(folder: Path) -> None:
+    wanted = "expected a folder with config.yaml that `seq2seq train` wrote"
+    missing = folder.with_name("frist")
+    with pytest.raises(CheckpointError) as error:
+        seq2seq.load(missing)
+    assert str(error.value) == f"{missing}: does not exist; {wanted}; did you mean 'first'?"
+    with pytest.raises(CheckpointError) as error:
+        seq2seq.load(folder / "pipeline")
+    assert str(error.value) == f"{folder / 'pipeline'}: is not a run folder; {wanted}"
+
+
+@pytest.mark.parametrize(("content", "task"), [("task: poetry\n", "'poetry'"), ("- 1\n", "None")])
+def test_a_configuration_of_another_task(tmp_path: Path, content: str, task: str) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    text = f"config.yaml: task: must be one of translation, got {task}$"
+    with pytest.raises(CheckpointError, match=text):
+        seq2seq.load(tmp_path)
+
+
+def test_a_missing_checkpoint(folder: Path) -> None:
+    text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000020"
+    with pytest.raises(CheckpointError, match=text):
+        seq2seq.load(folder, checkpoint="7")
