@@ -116,7 +116,7 @@ def _train(
     device = pick_device(config.train.device)
     model = build_model(config, pipelines).to(device)
     validator = Validation(config, model, pipelines, corpora["valid"], folder)
-    trainer = Trainer(model, model.loss, config.train, folder, time.monotonic() - started)
+    trainer = Trainer(model, config.train, folder, time.monotonic() - started)
     trainer.checkpoints.clear_leftovers()
     latest = trainer.checkpoints.latest()
     if latest is not None:
@@ -177,7 +177,7 @@ class Validation:
         total, tokens = 0.0, 0
         with torch.inference_mode():
             for batch in self.batches.epoch(0):
-                total += float(self.model.loss(batch.to(self.model.device)))
+                total += float(self.model(batch.to(self.model.device)))
                 tokens += int(batch.target_out.lengths.sum())
         loss = total / tokens
         scores = {"loss": loss, "perplexity": float(torch.tensor(loss).exp())}

@@ -132,16 +132,11 @@ class Seq2Seq(nn.Module):
         memory = self.decoder.remember(outputs, source.valid)
         return memory, self.decoder.start(self.bridge(final))
 
-    def forward(self, batch: Batch) -> Float[Tensor, "B T O"]:
-        """Returns the output layer's inputs for a teacher-forced target."""
+    def forward(self, batch: Batch, smoothing: float = 0.0) -> Float[Tensor, ""]:
+        """Returns the cross-entropy of a teacher-forced batch, summed over its tokens, in nats."""
         memory, state = self.start(batch.source)
         outputs, _ = self.decoder(self.target_input(batch.target_in.values), state, memory)
-        features: Tensor = self.dropout(outputs)
-        return features
-
-    def loss(self, batch: Batch, smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Returns the cross-entropy of a batch, summed over its target tokens, in nats."""
-        return self.head.loss(self(batch), batch.target_out, smoothing)
+        return self.head.loss(self.dropout(outputs), batch.target_out, smoothing)
 
     def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
         """Reads one token of ``K`` beams a sequence and scores all that may follow."""

@@ -112,9 +112,6 @@ class BatchOrder(Protocol):
         ...
 
 
-Loss = Callable[[Batch, float], Tensor]
-"""Returns the loss of a batch, summed over its target tokens, under a label smoothing."""
-
 Validator = Callable[[], Mapping[str, float]]
 """Returns the validation's scores, `loss` among them."""
 
@@ -146,14 +143,15 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        loss: Loss,
         config: TrainConfig,
         folder: Path,
         elapsed: float = 0.0,
     ) -> None:
-        """``elapsed`` are seconds that the run has already used for its preparation."""
+        """Trains ``model``: called with a batch and a label smoothing, it gives the summed loss.
+
+        ``elapsed`` are seconds that the run has already used for its preparation.
+        """
         self.model = model
-        self.loss = loss
         self.config = config
         self.folder = folder
         self.device = next(model.parameters()).device
@@ -228,8 +226,8 @@ class Trainer:
         self.model.train()
         for batch in group:
             with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                loss = self.loss(batch.to(self.device), config.label_smoothing)
-            (loss / tokens).backward()  # type: ignore[no-untyped-call]
+                loss = self.model(batch.to(self.device), config.label_smoothing)
+            (loss / tokens).backward()
             total += float(loss.detach())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
         if self._follow(float(norm)):

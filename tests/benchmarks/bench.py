@@ -68,7 +68,7 @@ def training(precision: str, feeding: bool) -> dict[str, float]:
     batch = Batch(random_ids(PAIRS, 8000), random_ids(PAIRS, 4273), random_ids(PAIRS, 4273))
     config = TrainConfig(steps=10**6, precision=precision)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(model, model.loss, config, Path(folder))
+        trainer = Trainer(model, config, Path(folder))
         return rate(lambda: trainer.update([batch]), PAIRS * LENGTH)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seq2seq.data.store import flatten, make_batch
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError
@@ -69,7 +70,7 @@ class Copies:
 
 def make_trainer(folder: Path, config: TrainConfig = BASE, dropout: float = 0.0) -> Trainer:
     model = make_model(dropout)
-    return Trainer(model, model.loss, config, folder)
+    return Trainer(model, config, folder)
 
 
 def scores(*values: float, name: str = "loss") -> Callable[[], Mapping[str, float]]:
@@ -101,11 +102,11 @@ def test_the_gradient_is_the_mean_over_target_tokens(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(BASE, optimizer=sgd, label_smoothing=0.0))
     batch = join(rows(3))
     before = {name: one.clone() for name, one in weights(trainer.model).items()}
-    loss = make_model().loss(batch) / batch.target_out.lengths.sum()
+    loss = make_model()(batch) / batch.target_out.lengths.sum()
     trainer.update([batch])
     name = "bridge.layers.0.weight"
     reference = make_model()
-    (reference.loss(batch) / batch.target_out.lengths.sum()).backward()  # type: ignore[no-untyped-call]
+    (reference(batch) / batch.target_out.lengths.sum()).backward()
     gradient = dict(reference.named_parameters())[name].grad
     assert gradient is not None
     torch.testing.assert_close(before[name] - weights(trainer.model)[name], gradient)
@@ -147,21 +148,14 @@ def test_training_learns(tmp_path: Path) -> None:
 # --- gradients that are not numbers
 
 
-class Poisoned:
-    """A model's loss, which is not a number at some of the calls."""
-
-    def __init__(self, model: Seq2Seq, calls: set[int]) -> None:
-        self.model, self.calls, self.count = model, calls, 0
-
-    def __call__(self, batch: Batch, smoothing: float) -> Tensor:
-        self.count += 1
-        loss = self.model.loss(batch, smoothing)
-        return loss * math.nan if self.count in self.calls else loss
-
-
 def poison(trainer: Trainer, *calls: int) -> Trainer:
-    assert isinstance(trainer.model, Seq2Seq)
-    trainer.loss = Poisoned(trainer.model, set(calls))
+    """Makes the model's loss no number at the given calls."""
+    count = itertools.count(1)
+
+    def hook(module: nn.Module, inputs: object, loss: Tensor) -> Tensor:
+        return loss * math.nan if next(count) in calls else loss
+
+    trainer.model.register_forward_hook(hook)
     return trainer
 
 
@@ -263,7 +257,7 @@ def test_limits(tmp_path: Path, limits: dict[str, Any], step: int, validated: li
 def test_the_clock_counts_preparation(tmp_path: Path) -> None:
     model = make_model()
     config = replace(BASE, steps=0, minutes=1.0)
-    trainer = Trainer(model, model.loss, config, tmp_path, elapsed=61.0)
+    trainer = Trainer(model, config, tmp_path, elapsed=61.0)
     trainer.fit(Copies(), scores(1.0))
     assert trainer.progress.step == 0
 
@@ -347,7 +341,7 @@ def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
 def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     make_trainer(tmp_path).fit(Copies(), scores(1.0))
     other = Seq2Seq(Seq2SeqConfig(embedding_size=4), VOCABULARY, VOCABULARY)
-    trainer = Trainer(other, other.loss, BASE, tmp_path)
+    trainer = Trainer(other, BASE, tmp_path)
     latest = trainer.checkpoints.latest()
     assert latest is not None
     text = r"^checkpoint step-0000004: bridge\.layers\.0\.bias is \[16\]|\[8\], the model's is"

@@ -1,0 +1,70 @@
+"""Recipes load and are short; what the README tells people to type is understood."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+from seq2seq import config as configuration
+from seq2seq.cli import make_parser
+from seq2seq.tasks import TranslationConfig
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(ROOT.glob("recipes/*/*.yaml"))
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("recipes/*/README.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(path: Path) -> list[str]:
+    text = "\n".join(blocks(path, "sh")).replace("\\\n", " ")
+    lines = [line.split(" #")[0].strip() for line in text.splitlines()]
+    found = [re.search(r"(?:^|\| )seq2seq (.*?)(?: [|>].*)?$", line) for line in lines]
+    return [match[1] for match in found if match]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_recipe_is_short_and_loads(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+    config = configuration.load(TranslationConfig, path)
+    assert config.data.train is not None
+    assert config.data.test is not None
+    assert (path.parent / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("readme", "command"),
+    [(path, command) for path in READMES for command in commands(path)],
+    ids=lambda value: value if isinstance(value, str) else str(value.relative_to(ROOT)),
+)
+def test_command_of_a_readme_is_understood(readme: Path, command: str) -> None:
+    options, keys = make_parser().parse_known_args(shlex.split(command))
+    assert options.takes_keys or not keys
+    if options.verb == "train" and options.config != "config.yaml":
+        configuration.load(TranslationConfig, ROOT / options.config, keys)
+
+
+def test_readmes_tell_commands() -> None:
+    assert len(commands(ROOT / "README.md")) >= 10
+
+
+def test_lists_of_the_readme_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = blocks(ROOT / "README.md", "python")[0]
+    names: dict[str, object] = {"seq2seq": seq2seq}
+    exec(code[code.index("pairs = ") :], names)
+    assert (tmp_path / "runs" / "tiny" / "config.yaml").exists()
+
+
+def test_readme_names_every_dependency() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"\ndependencies = \[(.*?)\]", project, re.DOTALL)
+    assert listed
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r'"([A-Za-z-]+)', listed[1]):
+        assert name in readme.split("## Dependencies")[1]
