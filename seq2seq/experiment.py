@@ -21,8 +21,8 @@ import yaml
 from seq2seq import config as configuration
 from seq2seq.data.batching import Batches, padding
 from seq2seq.data.sources import Corpus, Pair, open_corpus
-from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
-from seq2seq.errors import ConfigError, DataError
+from seq2seq.data.store import FilterConfig, PairStore, clear_leftovers, describe, encode_corpus
+from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.evaluation.metrics import METRICS, MetricName, Score
 from seq2seq.evaluation.report import plot_learning_curve
 from seq2seq.inference import CHECKPOINTS, CONFIG, PIPELINE, Translator, read_config
@@ -113,7 +113,7 @@ def _train(
         config.train.seed,
         (pipelines.source, pipelines.target) if keep_text else None,
     )
-    device = pick_device(config.train.device)
+    device = pick_device(config.train.device, "train.device")
     model = build_model(config, pipelines).to(device)
     validator = Validation(config, model, pipelines, corpora["valid"], folder)
     trainer = Trainer(model, config.train, folder, time.monotonic() - started)
@@ -168,6 +168,7 @@ class Validation:
         self.pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
         no_limit = FilterConfig(max_source_length=10**6, max_target_length=10**6)
         cache = folder / "valid"
+        clear_leftovers(cache, age=0.0)  # nobody else writes into the run folder
         self.store = encode_corpus(corpus, pipelines.source, pipelines.target, no_limit, cache)
         self.batches = Batches(self.store, config.data.batch, seed=0)
         _warn_of_unknown(self.store, corpus.name)
@@ -300,8 +301,8 @@ def _refuse_change(config: TranslationConfig, folder: Path, hashes: Mapping[str,
     begun = read_config(folder)
     changed = configuration.differences(begun, config)
     frozen = [line for line in changed if line.split(":")[0] not in FREE_TO_CHANGE]
-    before = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["data"]
-    frozen += [f"data.{role}: other content" for role in hashes if hashes[role] != before[role]]
+    before = _begun_hashes(folder)
+    frozen += [f"data.{role}: other content" for role in hashes if hashes[role] != before.get(role)]
     if frozen:
         raise ConfigError(
             f"{folder} was begun with another configuration ({'; '.join(frozen)}); "
@@ -310,6 +311,19 @@ def _refuse_change(config: TranslationConfig, folder: Path, hashes: Mapping[str,
     for line in changed:
         log.info("changed: %s", line)
     _write_config(config, folder)
+
+
+def _begun_hashes(folder: Path) -> dict[str, str]:
+    """Returns the hashes of the corpora with which the run was begun."""
+    path = folder / PROVENANCE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not the JSON that was written"
+        raise CheckpointError(
+            f"{path}: cannot be read ({why}), so the data cannot be compared; restore it, "
+            "or name a new folder with --folder"
+        ) from error
 
 
 def _versions() -> dict[str, str]:

@@ -86,7 +86,7 @@ class Translator:
         pipelines = Pipelines.load(folder / PIPELINE)
         model = build_model(config, pipelines)
         load_weights(model, Checkpoints(folder / CHECKPOINTS).get(checkpoint))
-        return cls(model.to(pick_device(device)).eval(), pipelines, config.search)
+        return cls(model.to(pick_device(device, "device")).eval(), pipelines, config.search)
 
     def __call__(
         self,

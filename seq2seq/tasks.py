@@ -11,7 +11,7 @@ import torch
 from seq2seq.data.batching import BatchConfig
 from seq2seq.data.sources import Corpus, CorpusConfig
 from seq2seq.data.store import FilterConfig
-from seq2seq.errors import ConfigError, require
+from seq2seq.errors import ConfigError, DataError, require
 from seq2seq.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from seq2seq.search.stepper import SearchConfig
 from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
@@ -113,7 +113,14 @@ class Pipelines:
 
     @classmethod
     def train(cls, config: TranslationConfig, corpus: Corpus) -> "Pipelines":
-        """Learns tokenizers and vocabularies from a training corpus."""
+        """Learns tokenizers and vocabularies from a training corpus.
+
+        Raises:
+            DataError: One side of the corpus is blank from beginning to end.
+        """
+        for side, texts in (("source", corpus.sources()), ("target", corpus.targets())):
+            if not any(text.strip() for text in texts):
+                raise DataError(f"{corpus.name}: every {side} text is blank; text is needed")
         shared = None
         if config.joint_tokenizer:
 

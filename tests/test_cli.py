@@ -226,7 +226,10 @@ def test_train_refuses_configurations(words: str, message: str, refused: Refused
             "or read it with errors=replace",
         ),
         ("train.source utf16.de", "utf16.de looks like UTF-16, run iconv -f UTF-16 -t UTF-8 on it"),
-        ("train.source blank.de", "source: no training text: every line is blank"),
+        (
+            "train.source blank.de",
+            "blank.de, train.en: every source text is blank; text is needed",
+        ),
         (
             "filters.max_ratio 1 --source.tokenizer char --data.filters.max_source_length 1",
             "train.de, train.en: no pair is left, 40 dropped (40 too long)",
@@ -710,6 +713,10 @@ def test_a_tokenizer_and_back(ran: Ran, tmp_path: Path) -> None:
             "train train.de --output new --vocab_size 3",
             "pipeline.vocab_size: must be at least 271, room for all characters of the training "
             "text and 256 bytes, got 3; or lower pipeline.character_coverage",
+        ),
+        (
+            "train train.de --output train.en --tokenizer char",
+            "train.en: is no folder (File exists); name a new one",
         ),
         (
             "encode other train.de",

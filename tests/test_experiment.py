@@ -145,6 +145,33 @@ def test_going_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert steps(folder) == 8
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file or directory"),
+        ("{", "not the JSON that was written"),
+        ("{}", "not the JSON that was written"),
+        ("[]", "not the JSON that was written"),
+        ('{"data": 3}', "not the JSON that was written"),
+    ],
+)
+def test_a_run_without_its_provenance_is_refused(
+    tmp_path: Path, content: str | None, why: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        configuration.dump(configuration.from_mapping(TranslationConfig, BASE))
+    )
+    path = tmp_path / "provenance.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(CheckpointError) as error:
+        go(tmp_path)
+    assert str(error.value) == (
+        f"{path}: cannot be read ({why}), so the data cannot be compared; restore it, "
+        "or name a new folder with --folder"
+    )
+
+
 def test_a_damaged_checkpoint_costs_its_steps_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -154,6 +181,7 @@ def test_a_damaged_checkpoint_costs_its_steps_only(
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
     (folder / "checkpoints" / ".tmp-step-0000008-1").mkdir()
+    (folder / "valid" / "key.tmp-1").touch()
     with caplog.at_level(logging.INFO, "seq2seq"):
         go(folder)
     assert path.read_bytes() == whole
@@ -161,6 +189,9 @@ def test_a_damaged_checkpoint_costs_its_steps_only(
     expected = f"checkpoint step-0000006 is damaged {found}; using step-0000004"
     assert expected in caplog.messages
     assert "removed .tmp-step-0000008-1, left over from an interrupted save" in caplog.messages
+    draft = folder / "valid" / "key.tmp-1"
+    assert f"removed {draft}, left over from an interrupted encoding" in caplog.messages
+    assert not draft.exists()
 
 
 def test_a_start_that_was_killed_is_begun_anew(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,12 +22,14 @@ from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
 from seq2seq.data.sources import Corpus, Pair, usable
-from seq2seq.errors import DataError, require
+from seq2seq.errors import DataError, StorageError, require
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
 from seq2seq.text.pipeline import Pipeline
 
-FORMAT = 1
+FORMAT = 2
+LEFTOVER_SECONDS = 3600
+"""Younger drafts in a cache that is shared may be those of a process at work."""
 log = logging.getLogger("seq2seq")
 
 
@@ -135,20 +139,26 @@ def encode_corpus(
 ) -> PairStore:
     """Encodes a corpus, or finds it encoded in ``cache``: keyed by content and pipelines.
 
+    What is damaged in the cache is encoded anew.
+
     Raises:
-        DataError: No pair is left after filtering; says how many were dropped and why.
+        DataError: No pair is left after filtering; says how many were dropped and why. Or a file
+            is where the cache should be.
+        StorageError: The disk refused.
     """
     facts = [FORMAT, corpus.fingerprint(), source.fingerprint, target.fingerprint]
     key = hashlib.sha256(json.dumps([*facts, asdict(filters), keep_text]).encode()).hexdigest()[:32]
     path = cache / f"{key}.arrow"
-    counts = path.with_suffix(".json")
-    if not counts.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        dropped = _write(path, corpus, source, target, filters, keep_text)
-        draft = counts.with_suffix(f".tmp-{os.getpid()}")
-        draft.write_text(json.dumps(dropped), encoding="utf-8")
-        draft.replace(counts)
-    store = PairStore(Dataset.from_file(str(path)), Counter(json.loads(counts.read_text())))
+    clear_leftovers(cache)
+    store = _read(path)
+    if store is None:
+        with _storing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            dropped = _write(path, corpus, source, target, filters, keep_text)
+            record = json.dumps({"sha256": _digest(path), "dropped": dropped})
+            with _draft(path.with_suffix(".json")) as draft:
+                draft.write_text(record, encoding="utf-8")
+        store = PairStore(Dataset.from_file(str(path)), dropped)
     if not len(store):
         raise DataError(f"{corpus.name}: no pair is left, {describe(store.dropped)}")
     return store
@@ -158,6 +168,58 @@ def describe(dropped: Counter[str]) -> str:
     """Says how many pairs were dropped, and why."""
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
     return f"{dropped.total():,} dropped" + (f" ({reasons})" if reasons else "")
+
+
+def _read(path: Path) -> PairStore | None:
+    """Returns what was encoded earlier, or None where that is missing or damaged."""
+    try:
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if record["sha256"] == _digest(path):
+            return PairStore(Dataset.from_file(str(path)), Counter(record["dropped"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # as good as another digest
+    log.warning("%s is damaged; encoding anew", path)
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _storing(cache: Path) -> Iterator[None]:
+    """Turns a refused write into one line; a file where a folder should be is no disk's fault."""
+    try:
+        yield
+    except OSError as error:
+        misnamed = isinstance(error, (FileExistsError, NotADirectoryError))
+        raise (DataError if misnamed else StorageError)(
+            f"{cache}: cannot keep encoded corpora ({error.strerror or error}); make room, or name "
+            "another folder with data.cache"
+        ) from error
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Gives a temporary name, which becomes ``path`` if all goes well, and is removed if not."""
+    draft = path.with_suffix(f".tmp-{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def clear_leftovers(cache: Path, age: float = LEFTOVER_SECONDS) -> None:
+    """Removes drafts of processes that were killed: those not written to for ``age`` seconds."""
+    for draft in sorted(cache.glob("*.tmp-*")):
+        with suppress(OSError):  # another process was faster, or it is another user's
+            if time.time() - draft.stat().st_mtime >= age:
+                draft.unlink()
+                log.info("removed %s, left over from an interrupted encoding", draft)
 
 
 def _write(
@@ -172,11 +234,12 @@ def _write(
     ids, text = ListOf(Value("int32")), Value("string")
     columns = {"source": ids, "target": ids}
     columns |= {"source_text": text, "target_text": text} if keep_text else {}
-    draft = path.with_suffix(f".tmp-{os.getpid()}")
     dropped: Counter[str] = Counter()
     pairs = usable(corpus.pairs(), dropped)
-    writer = ArrowWriter(path=str(draft), features=Features(columns))
-    try:
+    with (
+        _draft(path) as draft,
+        ArrowWriter(path=str(draft), features=Features(columns)) as writer,
+    ):
         for some in _chunks(pairs, 10_000, f"encode {corpus.name}"):
             texts = [list(side) for side in zip(*some, strict=True)]
             rows = zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True)
@@ -190,10 +253,6 @@ def _write(
             sides = [list(side) for side in zip(*kept, strict=True)] or [[] for _ in range(4)]
             writer.write_batch(dict(zip(columns, sides, strict=False)))
         writer.finalize()
-        draft.replace(path)
-    finally:
-        writer.close()
-        draft.unlink(missing_ok=True)
     return dropped
 
 

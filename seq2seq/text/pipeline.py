@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from seq2seq.errors import CheckpointError, DataError, nearest, require
+from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
 from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
 from seq2seq.text.tokenizers import (
@@ -21,7 +22,7 @@ from seq2seq.text.tokenizers import (
     TokenizerKind,
     load_tokenizer,
 )
-from seq2seq.text.vocab import BOS, EOS, PAD, UNK, Vocabulary
+from seq2seq.text.vocab import Vocabulary
 
 FILE = "pipeline.json"
 

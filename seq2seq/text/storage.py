@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from seq2seq.errors import CheckpointError, StorageError
+from seq2seq.errors import CheckpointError, DataError, StorageError
 
 FORMAT = 1
 """Version of the JSON files; raised when an older reader would misunderstand them."""
@@ -20,11 +20,17 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes ``files`` into ``folder``, which is made if missing.
 
     Raises:
+        DataError: The folder cannot be made: a file is in its place.
         StorageError: The disk refused.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"{folder}: is no folder ({error.strerror}); name a new one") from error
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be made: {error.strerror}") from error
     for name, content in files.items():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         except OSError as error:
             raise StorageError(f"{folder / name}: cannot be written: {error.strerror}") from error

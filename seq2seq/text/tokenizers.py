@@ -19,16 +19,19 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
+from itertools import groupby
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import sentencepiece
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest
 from seq2seq.text import storage
+from seq2seq.text.subwords import META, Pieces, draw_merges, draw_path
 
 TokenizerKind = Literal["unigram", "bpe", "char", "byte", "word", "space"]
 SubwordKind = Literal["unigram", "bpe"]
@@ -251,12 +254,11 @@ class WordTokenizer(FixedTokenizer):
 # would come back as a space. It is spelt with a private-use character before SentencePiece sees it;
 # that character is spelt with itself, so that no two texts become one.
 _ESCAPE = "\U0010fffd"
-_META = "\u2581"
-_ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": _META}
+_ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": META}
 
 
 def _escape(text: str) -> str:
-    return text.replace(_ESCAPE, _ESCAPE + "0").replace(_META, _ESCAPE + "1")
+    return text.replace(_ESCAPE, _ESCAPE + "0").replace(META, _ESCAPE + "1")
 
 
 def _unescape(text: str) -> str:
@@ -388,7 +390,7 @@ class SubwordTokenizer:
         """Takes a user's own SentencePiece model.
 
         Raises:
-            DataError: The file cannot be read or is not such a model.
+            DataError: The file cannot be read, or is not such a model or one of another kind.
         """
         try:
             tokenizer = cls(kind, path.read_bytes())
@@ -396,6 +398,11 @@ class SubwordTokenizer:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         if not tokenizer._usable():
             raise DataError(f"{path}: is not a SentencePiece model")
+        if tokenizer._learned_as != kind:
+            found = tokenizer._learned_as or "word or char"
+            raise DataError(
+                f"{path}: is a {found} model, but tokenizer is {kind}; they must be the same"
+            )
         return tokenizer
 
     def _usable(self) -> bool:
@@ -408,15 +415,35 @@ class SubwordTokenizer:
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
         return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
+    @property
+    def _learned_as(self) -> SubwordKind | None:
+        """The kind of the model, told by what it can do."""
+        with suppress(RuntimeError):
+            self._processor.nbest_encode_as_pieces("a", 1)
+            return "unigram"
+        with suppress(RuntimeError):
+            self._unmerged(["a"])
+            return "bpe"
+        return None
+
+    @cached_property
+    def _ids(self) -> tuple[int, ...]:
+        model = self._processor
+        never = (model.is_unknown, model.is_control, model.is_unused)
+        return tuple(
+            index for index in range(model.piece_size()) if not any(told(index) for told in never)
+        )
+
     @cached_property
     def alphabet(self) -> tuple[str, ...]:
         """The pieces of the model, those never used in a text left out."""
-        pieces = self._processor
-        return tuple(
-            pieces.id_to_piece(index)
-            for index in range(pieces.piece_size())
-            if not (pieces.is_unknown(index) or pieces.is_control(index) or pieces.is_unused(index))
-        )
+        return tuple(self._processor.id_to_piece(index) for index in self._ids)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        model = self._processor
+        spelt = (index for index in self._ids if not model.is_byte(index))
+        return Pieces({model.id_to_piece(index): model.get_score(index) for index in spelt})
 
     def _readable(self, texts: Sequence[str]) -> list[str]:
         return [_escape(text) for text in texts] if self.reversible else list(texts)
@@ -426,25 +453,38 @@ class SubwordTokenizer:
         rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
         return rows
 
+    def _unmerged(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns characters, bytes, and the symbols which a user's own model never cuts."""
+        rows: list[list[str]] = self._processor.encode(
+            self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
+        )
+        return rows
+
     def sample(self, texts: Sequence[str], seed: int) -> list[list[str]]:
-        """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020)."""
+        """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020).
+
+        A pure function of both arguments and the model, in every process.
+        """
         if not self.sampling:
             return self.encode(texts)
-        # The largest number of 32 bits stands for "no seed".
-        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))
-        draw = partial(
-            self._processor.encode,
-            out_type=str,
-            enable_sampling=True,
-            nbest_size=-1,
-            alpha=self.sampling,
-            # With more threads the draws would depend on which of them is faster.
-            num_threads=1,
-        )
-        # Older versions read the seed only at the first draw of a thread.
-        with ThreadPoolExecutor(1) as fresh:
-            rows: list[list[str]] = fresh.submit(draw, self._readable(texts)).result()
-        return rows
+        rng = Random(seed)
+        rows = self._unmerged(texts) if self.kind == "bpe" else self.encode(texts)
+        return [list(self._redrawn(row, rng)) for row in rows]
+
+    def _redrawn(self, row: list[str], rng: Random) -> Iterator[str]:
+        """Cuts the words in a row of pieces anew; bytes and unknown characters stay."""
+        pieces, bpe = self._pieces, self.kind == "bpe"
+        draw = draw_merges if bpe else draw_path
+
+        def of_words(piece: str) -> bool:
+            return len(piece) == 1 if bpe else piece in pieces.scores
+
+        for cut, run in groupby(row, of_words):
+            if not cut:
+                yield from run
+                continue
+            for word in pieces.words("".join(run)):
+                yield from draw(pieces, word, self.sampling, rng)
 
     def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
         """Returns the text of each row of pieces; U+FFFD where bytes are no UTF-8."""

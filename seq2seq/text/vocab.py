@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from seq2seq.symbols import UNK
 from seq2seq.text import storage
 
-PAD, UNK, BOS, EOS = range(4)
 SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 """Texts of the special symbols, for people to read; the place is the id."""
 
@@ -60,7 +60,7 @@ class Vocabulary:
         return token in self._ids
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
-        """Returns the ids of ``tokens``; :data:`UNK` for unknown ones."""
+        """Returns the ids of ``tokens``; that of ``<unk>`` for unknown ones."""
         known = self._ids
         return [known.get(token, UNK) for token in tokens]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.errors import CheckpointError, Seq2SeqError, require
+from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError, require
 from seq2seq.tensors import Batch
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.interruption import Interrupted, Interruption
@@ -116,14 +116,14 @@ Validator = Callable[[], Mapping[str, float]]
 """Returns the validation's scores, `loss` among them."""
 
 
-def pick_device(name: str) -> torch.device:
-    """Returns the device that a setting names.
+def pick_device(name: str, key: str) -> torch.device:
+    """Returns the device that the setting ``key`` names.
 
     Raises:
-        Seq2SeqError: There is no such device here.
+        ConfigError: There is no such device here.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise Seq2SeqError("train.device: cuda, but torch finds no CUDA device; accepted here: cpu")
+        raise ConfigError(f"{key}: cuda, but torch finds no CUDA device; accepted here: cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -258,7 +258,7 @@ class Trainer:
             good = f"the last good checkpoint is {latest.name}" if latest else "none was saved"
             raise Seq2SeqError(
                 f"{where}: {self.MOST_SKIPPED} updates in a row had no finite gradient; {good}; "
-                "try a lower train.optimizer.learning_rate"
+                "try a lower train.optimizer.learning_rate in a new folder"
             )
         return False
 
@@ -330,6 +330,7 @@ class Trainer:
         scores = validate()
         self._tick()
         value = scores[metric] if metric in LOWER_IS_BETTER else -scores[metric]
+        value = math.inf if math.isnan(value) else value  # no score is worse
         progress.validated = progress.step
         progress.without_gain += 1
         if progress.best is None or value < progress.best:

@@ -1,5 +1,8 @@
 import gc
 import logging
+import os
+import resource
+import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ from seq2seq.data.store import (
     make_batch,
     pad,
 )
-from seq2seq.errors import ConfigError, DataError
+from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
 
@@ -153,6 +156,74 @@ def test_an_interrupted_encoding_leaves_nothing_that_counts(
             encode(PAIRS, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(encode(PAIRS, tmp_path)) == 2
+
+
+def test_leftovers_of_killed_processes_are_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, recent = tmp_path / "a.tmp-1", tmp_path / "b.tmp-2"
+    for draft, age in ((old, 4000), (recent, 10)):
+        draft.touch()
+        os.utime(draft, (time.time() - age,) * 2)
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        encode(PAIRS, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.tmp-*")) == [recent.name]
+    assert caplog.messages == [f"removed {old}, left over from an interrupted encoding"]
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "json"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other", "directory"])
+def test_a_damaged_cache_is_encoded_anew(
+    tmp_path: Path, suffix: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    encode(PAIRS, tmp_path)
+    (path,) = tmp_path.glob(f"*.{suffix}")
+    whole = path.read_bytes()
+    flipped = whole[:20] + bytes([whole[20] ^ 1]) + whole[21:]
+    found = {"cut": whole[:-8], "flip": flipped, "empty": b"", "other": b"[1]"}
+    if damage == "directory":
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(StorageError, match=r"cannot keep encoded corpora \(Is a directory\);"):
+            encode(PAIRS, tmp_path)
+    else:
+        path.write_bytes(found[damage])
+        assert len(encode(PAIRS, tmp_path)) == 2
+        assert path.read_bytes() == whole
+    arrow = path.with_suffix(".arrow")
+    assert caplog.messages == [f"{arrow} is damaged; encoding anew"]
+    assert not list(tmp_path.glob("*.tmp-*"))
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "json"])
+def test_half_a_cache_is_encoded_anew(tmp_path: Path, suffix: str) -> None:
+    encode(PAIRS, tmp_path)
+    (path,) = tmp_path.glob(f"*.{suffix}")
+    path.unlink()
+    assert len(encode(PAIRS, tmp_path)) == 2
+    assert path.exists()
+
+
+@pytest.mark.parametrize("limit", [0, 3000])
+def test_a_disk_without_room_for_the_cache(tmp_path: Path, limit: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(StorageError) as error:
+            encode([("ein Hund " * 20, "a dog " * 20)] * 100, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(error.value) == (
+        f"{tmp_path}: cannot keep encoded corpora (File too large); make room, or name another "
+        "folder with data.cache"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file: cannot keep encoded corpora \(File exists\);"):
+        encode(PAIRS, tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
 from seq2seq.text.tokenizers import SubwordTokenizer, TokenizerKind
-from seq2seq.text.vocab import BOS, EOS, PAD, SPECIALS, UNK
+from seq2seq.text.vocab import SPECIALS
 
 TEXTS = ["two dogs run .", "der Hund läuft", "a  dog in 2016", "<pad> is a word"] * 3
 TAGS = ("<2pt>", "<2de>")

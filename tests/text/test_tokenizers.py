@@ -1,12 +1,17 @@
+import io
 import json
 import logging
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +95,57 @@ def test_sampling_round_trip(kind: SubwordKind, texts: list[str], seed: int) -> 
 def test_sampling_differs_between_seeds_and_is_off_by_default(kind: SubwordKind) -> None:
     tokenizer = SubwordTokenizer(kind, SUBWORDS[kind].model, reversible=True, sampling=0.3)
     assert tokenizer.sample(TEXTS, 1) != tokenizer.sample(TEXTS, 2)
+    assert tokenizer.sample(TEXTS[:5] * 2, 1)[:5] != tokenizer.sample(TEXTS[:5] * 2, 1)[5:]
     assert SUBWORDS[kind].sample(TEXTS, 1) == SUBWORDS[kind].encode(TEXTS)
+
+
+@pytest.mark.parametrize("kind", SUBWORDS)
+def test_sampling_is_the_same_in_every_process(kind: SubwordKind, tmp_path: Path) -> None:
+    tokenizer = replace(SUBWORDS[kind], sampling=0.3)
+    tokenizer.save(tmp_path)
+    code = (
+        "import json, sys; from pathlib import Path; "
+        "from seq2seq.text.tokenizers import load_tokenizer; "
+        "print(json.dumps(load_tokenizer(Path(sys.argv[1])).sample(sys.argv[2:], 7)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), *TEXTS[:5]]
+    printed = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
+    assert [json.loads(one) for one in printed] == [tokenizer.sample(TEXTS[:5], 7)] * 2
+
+
+NO_CHANCE: dict[SubwordKind, float] = {"unigram": 1e9, "bpe": 1e-99}
+"""With these values of ``sampling``, only the best way is found."""
+
+
+def is_best(tokenizer: SubwordTokenizer, texts: list[str]) -> bool:
+    """Tells whether sampling without chance is encoding; two ways may have equal scores."""
+    model = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+
+    def score(row: list[str]) -> float:
+        return sum(model.get_score(model.piece_to_id(piece)) for piece in row)
+
+    found = replace(tokenizer, sampling=NO_CHANCE[tokenizer.kind]).sample(texts, 1)
+    return all(
+        one == other or (tokenizer.kind == "unigram" and abs(score(one) - score(other)) < 1e-3)
+        for one, other in zip(found, tokenizer.encode(texts), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", SUBWORDS)
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(st.text() | st.text("adogsrun ü9-漢", max_size=60), max_size=5))
+@example(texts=TEXTS)
+@example(texts=["".join(TEXTS[:5]).replace(" ", "") * 3])
+@example(texts=NASTY)
+def test_sampling_without_chance_is_encoding(kind: SubwordKind, texts: list[str]) -> None:
+    assert is_best(SUBWORDS[kind], texts)
+
+
+def test_without_any_merge_words_fall_into_characters() -> None:
+    tokenizer = replace(SUBWORDS["bpe"], sampling=1.0)
+    assert tokenizer.sample(["a dög漢"], 1) == [
+        ["▁", "a", "▁", "d", "<0xC3>", "<0xB6>", "g", "<0xE6>", "<0xBC>", "<0xA2>"]
+    ]
 
 
 @pytest.mark.parametrize("tokenizer", [kind() for kind in FIXED.values()])
@@ -229,6 +284,54 @@ def test_own_model(tmp_path: Path) -> None:
     assert not tokenizer.reversible
     assert tokenizer.encode(TEXTS) == SUBWORDS["bpe"].encode(TEXTS)
     assert tokenizer.decode(tokenizer.encode(TEXTS)) == TEXTS
+
+
+def own_model(**options: Any) -> bytes:
+    """Trains a model as a user might, with the library's own defaults."""
+    model = io.BytesIO()
+    texts = [*TEXTS, "漢字 <mask> ."]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, minloglevel=3, hard_vocab_limit=False,
+        user_defined_symbols="<mask>", character_coverage=0.98, **options,
+    )  # fmt: skip
+    return model.getvalue()
+
+
+@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"split_by_whitespace": False},
+        {"treat_whitespace_as_suffix": True},
+        {"byte_fallback": True, "vocab_size": 400},
+    ],
+)
+def test_sampling_with_an_own_model(kind: SubwordKind, options: dict[str, Any]) -> None:
+    model = own_model(**{"model_type": kind, "vocab_size": 100, **options})
+    texts = [*TEXTS[:5], "a  <mask>dog 漢字漢 ", "Ｄｏｇ<mask>s\n"]
+    tokenizer = SubwordTokenizer(kind, model)
+    assert is_best(tokenizer, texts)
+    rows = replace(tokenizer, sampling=0.2).sample(texts, 1)
+    assert rows != tokenizer.encode(texts)
+    assert tokenizer.decode(rows) == tokenizer.decode(tokenizer.encode(texts))
+    if kind == "bpe":
+        assert [row.count("<mask>") for row in rows] == [0] * 5 + [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind"),
+    [("unigram", "bpe"), ("bpe", "unigram"), ("char", "bpe"), ("word", "unigram")],
+)
+def test_own_model_learned_in_another_way(
+    tmp_path: Path, model_type: str, kind: SubwordKind
+) -> None:
+    path = tmp_path / "own.model"
+    path.write_bytes(own_model(model_type=model_type, vocab_size=60))
+    found = model_type if model_type in SUBWORDS else "word or char"
+    message = f"own.model: is a {found} model, but tokenizer is {kind}; they must be the same$"
+    with pytest.raises(DataError, match=message):
+        SubwordTokenizer.from_file(path, kind)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x00" * 99])

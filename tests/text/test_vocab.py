@@ -1,3 +1,5 @@
+import errno
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -5,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.errors import CheckpointError, StorageError
-from seq2seq.text.vocab import BOS, EOS, PAD, SPECIALS, UNK, Vocabulary
+from seq2seq.errors import CheckpointError, DataError, StorageError
+from seq2seq.symbols import UNK
+from seq2seq.text.vocab import SPECIALS, Vocabulary
 
 TOKENS = st.lists(st.text(), unique=True).map(tuple)
 
 
 def test_ids_are_specials_then_tags_then_tokens() -> None:
     vocabulary = Vocabulary(("a", "b"), ("<2pt>",))
-    assert (PAD, UNK, BOS, EOS) == (0, 1, 2, 3)
+    assert SPECIALS[UNK] == "<unk>"
     assert vocabulary.tokens(range(len(vocabulary))) == [*SPECIALS, "<2pt>", "a", "b"]
     assert vocabulary.ids(["b", "c", "a"]) == [6, UNK, 5]
     assert vocabulary.tag_ids == {"<2pt>": 4}
@@ -85,6 +88,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_refused_write_is_named(tmp_path: Path) -> None:
+    (tmp_path / "vocab.json").mkdir()
+    with pytest.raises(StorageError, match=r"vocab.json: cannot be written: Is a directory$"):
+        Vocabulary(()).save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"), [("file", "File exists"), ("file/sub", "Not a directory")]
+)
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"file/vocab.json: cannot be written: "):
-        Vocabulary(()).save(tmp_path / "file")
+    with pytest.raises(DataError, match=rf"{place}: is no folder \({why}\); name a new one$"):
+        Vocabulary(()).save(tmp_path / place)
+
+
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageError, match=r"new: cannot be made: Read-only file system$"):
+        Vocabulary(()).save(tmp_path / "new")

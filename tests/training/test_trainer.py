@@ -192,7 +192,7 @@ def test_ten_in_a_row_end_the_run(tmp_path: Path, good: int, text: str) -> None:
     trainer = poison(make_trainer(tmp_path, config), *range(good + 1, 50))
     text = (
         rf"^step {good + 10} \(epoch \d, batch \d\): 10 updates in a row had no finite gradient; "
-        f"{text}; try a lower train.optimizer.learning_rate$"
+        f"{text}; try a lower train.optimizer.learning_rate in a new folder$"
     )
     with pytest.raises(Seq2SeqError, match=text):
         trainer.fit(Copies(), scores(1.0))
@@ -208,6 +208,8 @@ def test_ten_in_a_row_end_the_run(tmp_path: Path, good: int, text: str) -> None:
         ("ter", (3.0, 1.0, 2.0, 1.0), 2),
         ("bleu", (3.0, 1.0, 4.0, 4.0), 3),
         ("chrf", (3.0, 1.0, 2.0, 1.0), 1),
+        ("loss", (math.nan, 2.0, math.nan, 3.0), 2),
+        ("loss", (math.nan, math.nan), 1),
     ],
 )
 def test_the_best_checkpoint_is_that_of_the_metric(
@@ -394,16 +396,17 @@ def test_a_run_without_end_is_refused() -> None:
 
 def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert pick_device("cpu") == cpu
+    assert pick_device("cpu", "device") == cpu
     assert pick_precision("bfloat16", cpu) == torch.bfloat16
     assert pick_precision("float32", cpu) == torch.float32
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert pick_precision("auto", cpu) == torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == cpu
-    text = "^train.device: cuda, but torch finds no CUDA device; accepted here: cpu$"
-    with pytest.raises(Seq2SeqError, match=text):
-        pick_device("cuda")
+    assert pick_device("auto", "device") == cpu
+    for key in ("train.device", "device"):
+        text = f"^{key}: cuda, but torch finds no CUDA device; accepted here: cpu$"
+        with pytest.raises(ConfigError, match=text):
+            pick_device("cuda", key)
 
 
 def test_the_log_goes_to_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
