@@ -12,6 +12,8 @@ from seq2seq.inference import read_config
 from seq2seq.tasks import corpus_config
 
 SHOWN = 5
+FITS = 18
+"""Most target tokens of the sentence in the attention picture."""
 
 
 def main(run: Path) -> None:
@@ -35,7 +37,8 @@ def main(run: Path) -> None:
     print()
     for source, text in list(zip(sources, found, strict=True))[:: len(test) // SHOWN][:SHOWN]:
         print(f"  {source}\n  → {text}\n")
-    longest = max(translations[:100], key=lambda one: len(one.target_tokens))
+    fitting = [one for one in translations if len(one.target_tokens) <= FITS]
+    longest = max(fitting, key=lambda one: len(one.target_tokens))
     print(f"attention picture: {longest.plot_attention(run / 'plots' / 'attention.png')}")
     print(f"learning curve: {run / 'plots' / 'learning_curve.png'}")
     print(f"exact match {exact_match(found, references).value:.1f} %")
