@@ -9,17 +9,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test slow lint bench clean
+.PHONY: quickstart test lint bench clean
 
 quickstart: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/quickstart/config.yaml
 	$(BIN)/python -m recipes.quickstart.report runs/quickstart
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not slow"
-
-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

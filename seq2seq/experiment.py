@@ -25,12 +25,12 @@ from seq2seq.data.store import FilterConfig, PairStore, clear_leftovers, describ
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.evaluation.metrics import METRICS, MetricName, Score
 from seq2seq.evaluation.report import plot_learning_curve
-from seq2seq.inference import CHECKPOINTS, CONFIG, PIPELINE, Translator, read_config
+from seq2seq.inference import CHECKPOINTS, CONFIG, MOST_TOKENS, PIPELINE, Translator, read_config
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks import Pipelines, Role, TranslationConfig, build_model, corpus_config
 from seq2seq.training.checkpoint import Checkpoints, name_of
-from seq2seq.training.journal import Row, read_history
+from seq2seq.training.journal import Row, log_to, read_history
 from seq2seq.training.trainer import LIMITS, Trainer, pick_device, weights
 
 PROVENANCE, LOCK = "provenance.json", ".lock"
@@ -89,7 +89,7 @@ def train(
     if dry_run:
         return _dry_run(resolved, corpora)
     folder = Path(resolved.folder)
-    with _owned(folder):
+    with _owned(folder), log_to(folder):
         return _train(resolved, corpora, folder, started)
 
 
@@ -166,10 +166,10 @@ class Validation:
         search = replace(config.search, beam_size=config.validation.beam_size)
         self.translator = Translator(model, pipelines, search)
         self.pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
-        no_limit = FilterConfig(max_source_length=10**6, max_target_length=10**6)
+        limits = FilterConfig(max_source_length=MOST_TOKENS, max_target_length=MOST_TOKENS)
         cache = folder / "valid"
         clear_leftovers(cache, age=0.0)  # nobody else writes into the run folder
-        self.store = encode_corpus(corpus, pipelines.source, pipelines.target, no_limit, cache)
+        self.store = encode_corpus(corpus, pipelines.source, pipelines.target, limits, cache)
         self.batches = Batches(self.store, config.data.batch, seed=0)
         _warn_of_unknown(self.store, corpus.name)
 
@@ -231,6 +231,7 @@ def _resolve(
 def _corpus(config: TranslationConfig, role: Role, pairs: Pairs | None) -> Corpus:
     """Returns a corpus from Python, or from where the configuration says."""
     if pairs is not None:
+        pairs = list(pairs)
         if not pairs:
             raise DataError(f"{role} pairs: none given; at least one is needed")
         return Corpus.of(pairs, f"{role} pairs")

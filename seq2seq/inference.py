@@ -11,7 +11,7 @@ import yaml
 
 from seq2seq import config as configuration
 from seq2seq.data.store import flatten, pad
-from seq2seq.errors import CheckpointError, nearest
+from seq2seq.errors import CheckpointError, nearest, require
 from seq2seq.evaluation.report import plot_attention
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.search.beam import beam_search
@@ -101,9 +101,11 @@ class Translator:
 
         Texts of similar lengths share a batch; batch and neighbours do not change a result.
         """
+        require(n_best >= 1, "n_best", "at least 1", n_best)
         search = search or self.search
         if beam_size is not None:
-            search = replace(search, beam_size=max(beam_size, n_best))
+            search = replace(search, beam_size=beam_size)
+        search = replace(search, beam_size=max(search.beam_size, n_best))
         rows = self._encode(texts)
         results = [Translation("", 0.0, alternatives=(Translation("", 0.0),)) for _ in texts]
         for some in _batches([len(row) for row in rows], batch_size):
@@ -178,8 +180,11 @@ def read_config(folder: Path) -> TranslationConfig:
             f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
             + nearest(folder.name, beside)
         )
-    mapping: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    task = mapping.get("task") if isinstance(mapping, dict) else None
+    try:
+        mapping: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise CheckpointError(f"{path}: is damaged ({' '.join(str(error).split())})") from error
+    task = str(mapping.get("task")) if isinstance(mapping, dict) else None
     if task not in TASKS:
         raise CheckpointError(f"{path}: task: must be one of {', '.join(TASKS)}, got {task!r}")
     return configuration.load(TASKS[task], path)

@@ -290,3 +290,24 @@ def test_a_run_stopped_before_its_first_validation_is_described(
         (folder / "checkpoints" / name / "state.json").unlink()
     with pytest.raises(CheckpointError, match="no undamaged checkpoint is left in"):
         describe_run(folder)
+
+
+def test_the_log_file_begins_with_the_summary(tmp_path: Path) -> None:
+    config = {
+        "folder": str(tmp_path / "run"),
+        "data": {"cache": str(tmp_path / "cache")},
+        "source": {"tokenizer": "word"},
+        "target": {"tokenizer": "word"},
+        "model": {
+            "embedding_size": 4,
+            "encoder": {"hidden_size": 4},
+            "decoder": {"hidden_size": 4},
+        },
+        "train": {"steps": 1},
+    }
+    pairs = [("a", "b"), ("a a", "b b")]
+    seq2seq.train(config, train_pairs=pairs, valid_pairs=pairs)
+    text = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
+    assert "INFO data: 2 pairs" in text
+    assert "INFO parameters" in text
+    assert text.count("valid_loss") == 1

@@ -6,7 +6,7 @@ import pytest
 
 import seq2seq
 from seq2seq.data.sources import Pair
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.inference import Translation, Translator
 from seq2seq.search.stepper import SearchConfig
 
@@ -62,6 +62,18 @@ def test_blank_texts_stay_blank_where_they_are(translator: Translator) -> None:
     assert texts(translator([" "])) == [""]
 
 
+def test_n_best_widens_the_beam(translator: Translator) -> None:
+    (found,) = translator(TEXTS[:1], n_best=translator.search.beam_size + 2)
+    assert len(found.alternatives) == translator.search.beam_size + 2
+
+
+def test_sizes_that_make_no_sense_are_refused(translator: Translator) -> None:
+    with pytest.raises(ConfigError, match="^n_best: must be at least 1, got 0$"):
+        translator(TEXTS[:1], n_best=0)
+    with pytest.raises(ConfigError, match="^beam_size: must be at least 1, got 0$"):
+        translator(TEXTS[:1], beam_size=0)
+
+
 def test_n_best(translator: Translator) -> None:
     (found,) = translator(TEXTS[:1], beam_size=2, n_best=3)
     assert len(found.alternatives) == 3
@@ -111,3 +123,10 @@ def test_a_missing_checkpoint(folder: Path) -> None:
     text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000020"
     with pytest.raises(CheckpointError, match=text):
         seq2seq.load(folder, checkpoint="7")
+
+
+@pytest.mark.parametrize("content", [b"model: [1\n", b"\xff\xfe\x00"])
+def test_a_damaged_configuration_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"config\.yaml: is damaged \([^\n]+\)$"):
+        seq2seq.load(tmp_path)

@@ -1,7 +1,7 @@
 """Trains variants of a recipe for an equal time, one factor changed at a time; prints a table.
 
-Usage: ``python -m recipes.multi30k.compare CONFIG [--minutes M] [--jobs N] [--a.b value ...]``. Runs
-end by the clock; finished ones are not repeated.
+Usage: ``python -m recipes.multi30k.compare CONFIG [--minutes M] [--jobs N] [--a.b value ...]``.
+Runs end by the clock; finished ones are not repeated.
 """
 
 import argparse

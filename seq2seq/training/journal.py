@@ -48,17 +48,31 @@ class Journal:
 
 
 @contextmanager
-def open_journal(folder: Path) -> Iterator[Journal]:
-    """Shows a bar where a person looks, and copies the log to ``train.log``."""
+def log_to(folder: Path) -> Iterator[None]:
+    """Copies the log to ``train.log``, from its first line on; within another, does nothing."""
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    if any(getattr(one, "baseFilename", "") == handler.baseFilename for one in log.handlers):
+        handler.close()
+        yield
+        return
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = log.level
     log.addHandler(handler)
+    log.setLevel(logging.INFO)
     try:
-        with (
-            logging_redirect_tqdm([log]),
-            tqdm(desc="train", unit="step", disable=None, dynamic_ncols=True) as bar,
-        ):
-            yield Journal(folder, bar)
+        yield
     finally:
+        log.setLevel(level)
         log.removeHandler(handler)
         handler.close()
+
+
+@contextmanager
+def open_journal(folder: Path) -> Iterator[Journal]:
+    """Shows a bar where a person looks, with the log above it."""
+    with (
+        log_to(folder),
+        logging_redirect_tqdm([log]),
+        tqdm(desc="train", unit="step", disable=None, dynamic_ncols=True) as bar,
+    ):
+        yield Journal(folder, bar)
