@@ -306,7 +306,7 @@ def test_the_log_file_begins_with_the_summary(tmp_path: Path) -> None:
         "train": {"steps": 1},
     }
     pairs = [("a", "b"), ("a a", "b b")]
-    seq2seq.train(config, train_pairs=pairs, valid_pairs=pairs)
+    train(config, train_pairs=pairs, valid_pairs=pairs)
     text = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
     assert "INFO data: 2 pairs" in text
     assert "INFO parameters" in text

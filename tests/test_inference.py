@@ -68,9 +68,9 @@ def test_n_best_widens_the_beam(translator: Translator) -> None:
 
 
 def test_sizes_that_make_no_sense_are_refused(translator: Translator) -> None:
-    with pytest.raises(ConfigError, match="^n_best: must be at least 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^n_best: must be at least 1, got 0$"):
         translator(TEXTS[:1], n_best=0)
-    with pytest.raises(ConfigError, match="^beam_size: must be at least 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^beam_size: must be at least 1, got 0$"):
         translator(TEXTS[:1], beam_size=0)
 
 
