@@ -93,13 +93,8 @@ EXAMPLES = {
   seq2seq data check config.yaml --data.train.limit 100000
   seq2seq data check --data.train.source train.en --data.train.target train.pt
   seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv""",
-    "data check": """
-  seq2seq data check recipes/quickstart/config.yaml
-  seq2seq data check recipes/multi30k/de-en.yaml --data.folder path/to/multi30k
-  seq2seq data check config.yaml --data.train.limit 100000
-  seq2seq data check --data.train.source train.en --data.train.target train.pt
-  seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv""",
 }
+EXAMPLES["data check"] = EXAMPLES["data"]
 
 
 class _Parser(argparse.ArgumentParser):
