@@ -1,20 +1,26 @@
 """Scores of hypotheses against references, each with the signature that makes it comparable.
 
-BLEU, chrF and TER are sacreBLEU's (Post 2018, "A Call for Clarity in Reporting BLEU Scores").
+BLEU, chrF and TER are sacreBLEU's (Post 2018, "A Call for Clarity in Reporting BLEU Scores"). The
+error rates of transduction are those of the SIGMORPHON 2020 shared task on grapheme-to-phoneme
+conversion (Gorman et al. 2020), where each line is a word; their distances are rapidfuzz's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import rapidfuzz
+from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from seq2seq.errors import DataError
+from seq2seq.measures import MetricName as MetricName
 
-MetricName = Literal["bleu", "chrf", "ter", "exact"]
 BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
+Unit = Literal["symbol", "character"]
+"""What edits are counted in: symbols parted by spaces, or characters."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,44 @@ def exact_match(
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    _require_pairs(hypotheses, references)
-    fold: Callable[[str], str] = str.lower if lowercase else str
-    pairs = zip(hypotheses, references, strict=True)
-    equal = sum(fold(hypothesis) == fold(reference) for hypothesis, reference in pairs)
-    signature = f"n:{len(references)}|case:{'lc' if lowercase else 'mixed'}"
-    return Score("exact", 100 * equal / len(references), signature)
+    wrong = _differing(hypotheses, references, lowercase)
+    value = 100 * (len(references) - wrong) / len(references)
+    return Score("exact", value, _signature(references, lowercase))
+
+
+def wer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+    """Counts the lines that are not their reference: each is a word; less is better.
+
+    Not the word error rate of speech recognition, which counts edits of words inside a line.
+
+    Raises:
+        DataError: The two sides differ in number, or are empty.
+    """
+    wrong = _differing(hypotheses, references, lowercase)
+    signature = _signature(references, lowercase, "unit:line")
+    return Score("WER", 100 * wrong / len(references), signature)
+
+
+def per(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+    """Counts the edits per reference symbol, where spaces part symbols; less is better.
+
+    Edits and symbols are summed over the corpus first, so that long lines weigh more.
+
+    Raises:
+        DataError: The two sides differ in number, or are empty.
+    """
+    return _error_rate("PER", "symbol", hypotheses, references, lowercase)
+
+
+def cer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+    """Counts the edits per reference character, as :func:`per` does; less is better.
+
+    Characters are Unicode's code points as they stand: a composed letter is not a decomposed one.
+
+    Raises:
+        DataError: The two sides differ in number, or are empty.
+    """
+    return _error_rate("CER", "character", hypotheses, references, lowercase)
 
 
 METRICS: dict[MetricName, Metric] = {
@@ -95,18 +133,59 @@ METRICS: dict[MetricName, Metric] = {
     "chrf": chrf,
     "ter": ter,
     "exact": exact_match,
+    "wer": wer,
+    "per": per,
+    "cer": cer,
 }
+
+
+def split_line(line: str, unit: Unit) -> list[str]:
+    """Returns a line's units; none of them is empty, however many spaces stand together."""
+    return [symbol for symbol in line.split(" ") if symbol] if unit == "symbol" else list(line)
 
 
 def _sacrebleu(
     metric: BLEU | CHRF | TER, hypotheses: Sequence[str], references: Sequence[str]
 ) -> Score:
-    _require_pairs(hypotheses, references)
+    require_pairs(hypotheses, references)
     result = metric.corpus_score(hypotheses, [references])
     return Score(result.name, result.score, metric.get_signature().format())
 
 
-def _require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def _differing(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool) -> int:
+    """Returns how many hypotheses are not their reference."""
+    require_pairs(hypotheses, references)
+    pairs = zip(_fold(hypotheses, lowercase), _fold(references, lowercase), strict=True)
+    return sum(hypothesis != reference for hypothesis, reference in pairs)
+
+
+def _error_rate(
+    name: str, unit: Unit, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool
+) -> Score:
+    require_pairs(hypotheses, references)
+    found, expected = (
+        [split_line(line, unit) for line in _fold(side, lowercase)]
+        for side in (hypotheses, references)
+    )
+    edits = sum(map(Levenshtein.distance, expected, found))
+    length = sum(map(len, expected))
+    # As sacreBLEU's TER: anything in place of nothing is all wrong.
+    value = 100 * edits / length if length else 100.0 * bool(edits)
+    details = (f"unit:{unit}", f"rapidfuzz:{rapidfuzz.__version__}")
+    return Score(name, value, _signature(references, lowercase, *details))
+
+
+def _fold(lines: Sequence[str], lowercase: bool) -> list[str]:
+    return [line.lower() for line in lines] if lowercase else list(lines)
+
+
+def _signature(references: Sequence[str], lowercase: bool, *details: str) -> str:
+    case = "lc" if lowercase else "mixed"
+    return "|".join((f"n:{len(references)}", f"case:{case}", *details))
+
+
+def require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises a :class:`DataError` unless each hypothesis has a reference, and there is one."""
     if len(hypotheses) != len(references):
         raise DataError(
             f"cannot score: {len(hypotheses):,} hypotheses, {len(references):,} references; "

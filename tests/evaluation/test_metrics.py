@@ -1,6 +1,7 @@
 from typing import Any, get_args
 
 import pytest
+import rapidfuzz
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,17 @@ from seq2seq.evaluation.metrics import (
     BleuTokenizer,
     MetricName,
     Score,
+    Unit,
     bleu,
+    cer,
     chrf,
     exact_match,
+    per,
+    split_line,
     ter,
+    wer,
 )
+from seq2seq.measures import LOWER_IS_BETTER, ScoreName
 
 HYPOTHESES = ["The cat sat on a mat.", "a dog runs , fast", "", "Zwei Männer spielen Fußball"]
 REFERENCES = [
@@ -67,6 +74,49 @@ def test_exact_match_counts_equal_lines() -> None:
     assert exact_match(hypotheses, references, lowercase=True) == expected
 
 
+def test_word_error_rate_counts_lines_that_differ() -> None:
+    hypotheses, references = ["k æ t", "D ɔ g", "f ɪ ʃ", ""], ["k æ t", "d ɔ g", "f ɪ ʃ s", ""]
+    assert wer(hypotheses, references) == Score("WER", 50.0, "n:4|case:mixed|unit:line")
+    expected = Score("WER", 25.0, "n:4|case:lc|unit:line")
+    assert wer(hypotheses, references, lowercase=True) == expected
+
+
+def test_symbol_error_rate_counts_edits_per_reference_symbol() -> None:
+    hypotheses = ["t͡ʃ ɪ n", "S iː ð", "aʊ t ə", ""]  # none, two, one inserted, one missing
+    references = ["t͡ʃ ɪ n", "s iː", "aʊ t", "a"]
+    version = rapidfuzz.__version__
+    signature = f"n:4|case:mixed|unit:symbol|rapidfuzz:{version}"
+    assert per(hypotheses, references) == Score("PER", 50.0, signature)
+    signature = f"n:4|case:lc|unit:symbol|rapidfuzz:{version}"
+    assert per(hypotheses, references, lowercase=True) == Score("PER", 37.5, signature)
+
+
+def test_character_error_rate_takes_characters_as_they_are() -> None:
+    signature = f"n:2|case:mixed|unit:character|rapidfuzz:{rapidfuzz.__version__}"
+    assert cer(["sitting", "e\u0301"], ["kitten", "\u00e9 "]) == Score("CER", 62.5, signature)
+    assert cer(["AB"], ["ab"]).value == 100
+    assert cer(["AB"], ["ab"], lowercase=True).value == 0
+
+
+@pytest.mark.parametrize("rate", [per, cer])
+def test_anything_in_place_of_nothing_is_all_wrong(rate: Any) -> None:
+    assert rate(["", ""], ["", ""]).value == 0
+    assert rate(["a b c", ""], ["", ""]).value == 100
+    assert rate(["a b c", "a"], ["", "a"]).value > 100
+
+
+def test_spaces_part_symbols_however_many() -> None:
+    assert split_line(" t͡ʃ  a\u00a0 ", "symbol") == ["t͡ʃ", "a\u00a0"]
+    assert split_line("", "symbol") == []
+    assert split_line("a b", "character") == ["a", " ", "b"]
+    assert per(["a  b"], ["a b"]).value == 0
+
+
+def test_lower_is_better_for_the_rates_of_errors() -> None:
+    assert set(get_args(MetricName)) - LOWER_IS_BETTER == {"bleu", "chrf", "exact"}
+    assert set(get_args(ScoreName)) == {"loss", *get_args(MetricName)}
+
+
 def test_score_reads_like_sacrebleu() -> None:
     assert str(Score("BLEU", 33.1234, "nrefs:1|tok:13a")) == "BLEU = 33.12  nrefs:1|tok:13a"
 
@@ -88,6 +138,36 @@ def test_sides_of_different_length_are_refused(name: MetricName) -> None:
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
 def test_any_text_against_itself_is_faultless(texts: list[str]) -> None:
     assert exact_match(texts, texts).value == 100
-    assert ter(texts, texts).value == 0
+    for errors in (ter, wer, per, cer):
+        assert errors(texts, texts).value == 0
     assert 0 <= bleu(texts, texts).value <= 100.000001
     assert 0 <= chrf(texts, texts).value <= 100.000001
+
+
+SYMBOLS = st.text("ab t", max_size=8)
+
+
+def edits_between(one: list[str], other: list[str]) -> int:
+    """Counts edits by the recurrence itself (Wagner and Fischer 1974)."""
+    row = list(range(len(other) + 1))
+    for place, symbol in enumerate(one, 1):
+        diagonal, row[0] = row[0], place
+        for step, against in enumerate(other, 1):
+            cost = min(diagonal + (symbol != against), row[step] + 1, row[step - 1] + 1)
+            diagonal, row[step] = row[step], cost
+    return row[-1]
+
+
+@given(st.lists(st.tuples(SYMBOLS, SYMBOLS), min_size=1, max_size=5))
+def test_rates_are_the_edits_over_the_length(pairs: list[tuple[str, str]]) -> None:
+    hypotheses, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    rates: dict[Unit, Any] = {"symbol": per, "character": cer}
+    for unit, rate in rates.items():
+        sides = [[split_line(line, unit) for line in pair] for pair in pairs]
+        length = sum(len(reference) for _, reference in sides)
+        edits = sum(edits_between(*both) for both in sides)
+        if length:
+            assert rate(hypotheses, references).value == pytest.approx(100 * edits / length)
+    assert wer(hypotheses, references).value == pytest.approx(
+        100 - exact_match(hypotheses, references).value
+    )

@@ -1,7 +1,10 @@
 import json
 import struct
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +14,13 @@ from hypothesis import strategies as st
 from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.report import (
+    COLUMNS,
+    INK,
+    SHADES,
+    _grid,
     plot_attention,
     plot_learning_curve,
+    plot_surprisal,
     scores_json,
     scores_table,
 )
@@ -129,13 +137,151 @@ def test_tokens_which_do_not_fit_are_refused() -> None:
         plot_attention(attention(2, 3), list("abcd"), list("xy"))
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(0, 4), (2, 0), (0, 0)])
+def test_attention_of_nothing_is_refused(rows: int, columns: int) -> None:
+    message = f"^attention: {rows} target and {columns} source tokens leave nothing to draw, "
+    with pytest.raises(DataError, match=f"{message}at least one of each is needed$"):
+        plot_attention(np.zeros((rows, columns)), ["a"] * columns, ["b"] * rows)
+
+
+def texts_of(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def colours_of(figure: Any) -> list[str]:
+    rows = [rows.get_facecolors() for rows in figure.axes[0].collections]
+    return [bytes((255 * colour[:3]).round().astype(np.uint8)).hex() for colour in np.vstack(rows)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as the Web Content Accessibility Guidelines define it."""
+    channels = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_surprisal(tmp_path: Path) -> None:
+    text = "def f(x):\n    return x\n" * 3
+    bits = np.arange(len(text), dtype=np.float32) / 10
+    figure = plot_surprisal(list(text), bits, tmp_path / "surprisal.png")
+    width, height = size_of_png(tmp_path / "surprisal.png")
+    plot_surprisal(list(text * 3), np.tile(bits, 3), tmp_path / "surprisal.png")
+    wide, high = size_of_png(tmp_path / "surprisal.png")
+    assert wide == pytest.approx(width, abs=2)
+    assert high == pytest.approx(height + 12 * 30, abs=2)
+    row_texts = ["def", "f(x):", "↵", "return", "x", "↵"]
+    assert texts_of(figure)[:-3] == row_texts * 3
+    assert texts_of(figure)[-3:] == ["surprisal, mean 3.40 bits per character", "7 bits", "0"]
+
+
+def test_surprisal_counts_characters_not_tokens() -> None:
+    figure = plot_surprisal(["▁new", "▁words", ""], np.array([4.0, 5.0, 1.0]))
+    assert "surprisal, mean 1.00 bits per character" in texts_of(figure)
+
+
+def test_surprisal_is_the_colour_of_the_whole_token() -> None:
+    figure = plot_surprisal(["white", "or", "\n", "deep"], np.array([0.0, 3.0, 6.0, 99.0]))
+    bars = [path.get_extents() for row in figure.axes[0].collections for path in row.get_paths()]
+    assert [bar.x0 for bar in bars] == [0, 5, 7, 0]
+    assert [bar.width for bar in bars] == [5, 2, 1, 4]
+    colours = colours_of(figure)
+    assert colours[0] == SHADES[0][1:]
+    assert colours[3] == SHADES[-1][1:]
+
+
+@pytest.mark.parametrize(
+    ("bits", "shades"),
+    [([-0.0, 3.0, 6.0], [0, 2, 4]), ([0.0, 8.0, np.inf], [0, 4, 4]), ([np.inf] * 3, [4] * 3)],
+)
+def test_shades_of_surprisal(bits: list[float], shades: list[int]) -> None:
+    figure = plot_surprisal(list("abc"), np.array(bits))
+    assert colours_of(figure) == [SHADES[shade][1:] for shade in shades]
+
+
+def test_text_stays_readable_on_all_shades() -> None:
+    bright = [luminance(shade) for shade in SHADES]
+    assert bright == sorted(bright, reverse=True)
+    assert (bright[-1] + 0.05) / (luminance(INK) + 0.05) > 4.5
+
+
+def test_surprisal_shows_characters_as_they_are(tmp_path: Path) -> None:
+    tokens = ["$x$", " ", "\t", "日", "क", "cafe\u0301", "\x00", "\u0301", "", "ж"]
+    figure = plot_surprisal(tokens, np.ones(10), tmp_path / "surprisal.png")
+    shown = ["$x$", "⇥", "日", "क", "caf", "e\u0301", "\ufffd", "\u0301", "ж"]
+    assert texts_of(figure)[:-3] == shown
+
+
+def rows_of(tokens: Sequence[str]) -> list[str]:
+    cells = _grid(tokens)
+    return [
+        "".join(cell.text for cell in cells if cell.row == row)
+        for row in range(cells[-1].row + 1 if cells else 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "rows"),
+    [
+        (["a" * 76, " ", "b" * 6], ["a" * 76 + " ", "b" * 6]),
+        (["a" * 170], ["a" * 80, "a" * 80, "a" * 10]),
+        (["a ", "b" * 90], ["a ", "b" * 80, "b" * 10]),
+        (["a", "字" * 41], ["a" + "字" * 39, "字" * 2]),
+        (["▁" + "a" * 60, "▁" + "b" * 30], ["▁" + "a" * 60, "▁" + "b" * 30]),
+        (["\n", "a\n\n", "b"], ["\n", "a\n", "\n", "b"]),
+        (["", ""], []),
+    ],
+)
+def test_rows_end_at_spaces(tokens: list[str], rows: list[str]) -> None:
+    assert rows_of(tokens) == rows
+
+
+@given(st.lists(st.text(st.sampled_from("ab \n字\u0301▁"), max_size=60), max_size=8))
+def test_the_grid_keeps_the_text(tokens: list[str]) -> None:
+    cells = _grid(tokens)
+    for index, token in enumerate(tokens):
+        assert "".join(cell.text for cell in cells if cell.token == index) == token
+    assert all(cell.column + cell.width <= COLUMNS for cell in cells)
+    for left, right in pairwise(cells):
+        follows = (right.row, right.column) == (left.row, left.column + left.width)
+        assert follows or (right.row, right.column) == (left.row + 1, 0)
+
+
+def test_surprisals_which_do_not_fit_are_refused() -> None:
+    message = r"^surprisal: an array of shape \(2,\) does not fit 3 tokens$"
+    with pytest.raises(DataError, match=message):
+        plot_surprisal(list("abc"), np.ones(2))
+
+
+def test_surprisals_which_are_no_numbers_are_refused() -> None:
+    message = r"^surprisal: token 2 \('b'\) has nan bits, a number is needed$"
+    with pytest.raises(DataError, match=message):
+        plot_surprisal(list("abc"), np.array([1.0, np.nan, 2.0]))
+
+
+@pytest.mark.parametrize("tokens", [[], ["", ""]])
+def test_surprisal_of_nothing_is_refused(tokens: list[str]) -> None:
+    message = "^surprisal: the text is empty, at least one character is needed$"
+    with pytest.raises(DataError, match=message):
+        plot_surprisal(tokens, np.ones(len(tokens)))
+
+
+def test_surprisal_of_a_book_is_refused() -> None:
+    message = "^surprisal: the text takes 401 rows, a picture holds 400$"
+    with pytest.raises(DataError, match=message):
+        plot_surprisal(["\n"] * 401, np.ones(401))
+
+
 def test_missing_matplotlib_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = r"^pictures need matplotlib: pip install 'seq2seq-toolkit\[plot\]'$"
     with pytest.raises(ConfigError, match=message):
         plot_learning_curve(history(), tmp_path / "curve.png")
+    with pytest.raises(ConfigError, match=message):
+        plot_surprisal(["a"], np.ones(1))
 
 
 def test_unwritable_picture_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"x.png cannot be written \(No such file or directory"):
         plot_learning_curve(history(), tmp_path / "nowhere" / "x.png")
+    with pytest.raises(StorageError, match=r"x.png cannot be written \(No such file or directory"):
+        plot_surprisal(["a"], np.ones(1), tmp_path / "nowhere" / "x.png")

@@ -1,0 +1,184 @@
+"""What a transducer gets wrong: which symbols, in which lines, at which lengths."""
+
+import unicodedata
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rapidfuzz.distance import Levenshtein
+
+from seq2seq.errors import DataError
+from seq2seq.evaluation.metrics import Metric, Unit, cer, per, require_pairs, split_line, wer
+from seq2seq.evaluation.report import INVISIBLE
+
+RATES: dict[Unit, tuple[str, Metric]] = {"symbol": ("PER", per), "character": ("CER", cer)}
+LONGEST = (0, 4, 8, 12, 16, 24, 32, 64)
+"""The longest source of each group by length; another group holds what is longer still."""
+NOTHING = "∅"
+CARRIER = "\N{DOTTED CIRCLE}"
+"""Carries a combining character that would else combine with the column before it."""
+
+
+class Confusion(NamedTuple):
+    """A symbol of references and what stands in its place; an empty text is nothing."""
+
+    reference: str
+    hypothesis: str
+    times: int
+
+
+class Miss(NamedTuple):
+    """A line that is not its reference."""
+
+    source: str
+    reference: str
+    hypothesis: str
+    edits: int
+
+
+class LengthGroup(NamedTuple):
+    """The lines with sources of some length in characters, and their error rates in percent."""
+
+    length: str
+    lines: int
+    wer: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The error report of a corpus."""
+
+    confusions: list[Confusion]
+    """Substitutions, deletions and insertions, most frequent first."""
+    worst: list[Miss]
+    """All wrong lines, those with most edits first, ties in the corpus' order."""
+    by_length: list[LengthGroup]
+    """Error rates from short sources to long ones."""
+    unit: Unit
+    """What edits are counted in."""
+
+    def table(self, most: int = 10) -> str:
+        """Returns three aligned tables, the first two with at most ``most`` rows."""
+        rate = RATES[self.unit][0]
+        confusions = [
+            (_symbol(one.reference), _symbol(one.hypothesis), f"{one.times:,}")
+            for one in self.confusions[:most]
+        ]
+        worst = [(f"{miss.edits:,}", *map(_cell, miss[:3])) for miss in self.worst[:most]]
+        groups = [
+            (one.length, f"{one.lines:,}", f"{one.wer:.2f}", f"{one.rate:.2f}")
+            for one in self.by_length
+        ]
+        edits = sum(one.times for one in self.confusions)
+        titles = (
+            f"confusions: {len(confusions):,} of {len(self.confusions):,}, {edits:,} edits in all",
+            f"wrong lines: {len(worst):,} of {len(self.worst):,}",
+            "error rates by characters of the source",
+        )
+        tables = (
+            _align("<<>", ("reference", "hypothesis", "times"), confusions),
+            _align("><<<", ("edits", "source", "reference", "hypothesis"), worst),
+            _align("<>>>", ("length", "lines", "WER", rate), groups),
+        )
+        return "\n\n".join(map("\n".join, zip(titles, tables, strict=True)))
+
+
+def find_mistakes(
+    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], unit: Unit
+) -> Mistakes:
+    """Aligns each hypothesis with its reference, with as few edits as possible.
+
+    Where several alignments have as few, rapidfuzz's is taken: counts of single confusions depend
+    on that, their sum does not, and is the one that :func:`per` or :func:`cer` divides.
+
+    Raises:
+        DataError: The sides differ in number, or are empty.
+    """
+    require_pairs(hypotheses, references)
+    if len(sources) != len(references):
+        raise DataError(
+            f"cannot find mistakes: {len(sources):,} sources, {len(references):,} references; "
+            "each reference needs the source of the same line"
+        )
+    confusions: Counter[tuple[str, str]] = Counter()
+    worst = []
+    for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True):
+        edits = list(_edits(split_line(reference, unit), split_line(hypothesis, unit)))
+        confusions.update(edits)
+        if hypothesis != reference:
+            worst.append(Miss(source, reference, hypothesis, len(edits)))
+    return Mistakes(
+        confusions=[Confusion(*pair, times) for pair, times in confusions.most_common()],
+        worst=sorted(worst, key=lambda miss: -miss.edits),
+        by_length=_by_length(sources, hypotheses, references, unit),
+        unit=unit,
+    )
+
+
+def _edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields what is replaced and what replaces it; an empty text is nothing."""
+    for edit in Levenshtein.editops(reference, hypothesis):
+        old = "" if edit.tag == "insert" else reference[edit.src_pos]
+        yield old, "" if edit.tag == "delete" else hypothesis[edit.dest_pos]
+
+
+def _by_length(
+    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], unit: Unit
+) -> list[LengthGroup]:
+    groups: dict[int, list[int]] = {}
+    for line, source in enumerate(sources):
+        groups.setdefault(bisect_left(LONGEST, len(source)), []).append(line)
+    rows = []
+    for group, lines in sorted(groups.items()):
+        found, expected = ([side[line] for line in lines] for side in (hypotheses, references))
+        rates = (metric(found, expected).value for metric in (wer, RATES[unit][1]))
+        rows.append(LengthGroup(_label(group), len(lines), *rates))
+    return rows
+
+
+def _label(group: int) -> str:
+    if group == 0:
+        return "0"
+    first = LONGEST[group - 1] + 1
+    return f"{first}-{LONGEST[group]}" if group < len(LONGEST) else f"{first}+"
+
+
+def _symbol(symbol: str) -> str:
+    """Returns a symbol as a cell: a space has a sign, too."""
+    return _cell(symbol.translate(INVISIBLE))
+
+
+def _cell(text: str) -> str:
+    """Returns a text with signs for what cannot be seen, spaces aside, or for nothing at all."""
+    if not text:
+        return NOTHING
+    signs = (INVISIBLE.get(ord(one), one) if one != " " else one for one in text)
+    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in signs)
+    return shown if _width(shown[0]) else CARRIER + shown
+
+
+def _align(sides: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Pads each column on the right (``<``) or on the left (``>``)."""
+    table = [head, *rows]
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  ".join(map(_pad, row, widths, sides)).rstrip() for row in table)
+
+
+def _pad(cell: str, width: int, side: str) -> str:
+    room = " " * (width - _width(cell))
+    return cell + room if side == "<" else room + cell
+
+
+def _width(text: str) -> int:
+    """Returns how many columns of a terminal a text takes, as far as Unicode tells."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    # Korean vowels and finals, decomposed, stand in their initial's square.
+    if unicodedata.category(character) in ("Mn", "Me") or "\u1160" <= character <= "\u11ff":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
