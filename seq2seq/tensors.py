@@ -17,7 +17,7 @@ Batch first everywhere. One mask convention everywhere: ``valid`` is True where 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -56,3 +56,34 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """Returns the same batch on ``device``."""
         return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model makes of a batch."""
+
+    nats: Float[Tensor, ""]
+    """Cross-entropy, summed over the target tokens."""
+    penalty: Float[Tensor, ""] | None = None
+    """What regularisation adds to the mean cross-entropy of a token."""
+    carried: Float[Tensor, "B L ND"] | None = None
+    """The state in which the next batch of a continuous text begins; None: there is none."""
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """One step's worth of text for a language model: stretches of documents, side by side.
+
+    ``target_out`` is ``target_in`` one token on; both have the same lengths. A row whose part of
+    the text is over has length 0, and is fresh.
+    """
+
+    target_in: Padded
+    target_out: Padded
+    fresh: Bool[Tensor, "B"]
+    """True where a row begins anew: the carried state is not its own."""
+
+    def to(self, device: torch.device) -> "TextBatch":
+        """Returns the same batch on ``device``."""
+        fresh = self.fresh.to(device, non_blocking=True)
+        return TextBatch(self.target_in.to(device), self.target_out.to(device), fresh)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seq2seq.data.store import PairStore, flatten, make_batch
+from seq2seq.data.layout import flatten, make_batch
+from seq2seq.data.store import PairStore
 from seq2seq.errors import require
 from seq2seq.tensors import Batch
 from seq2seq.text.pipeline import Pipeline

@@ -1,6 +1,6 @@
 """Corpora as streams of pairs of text, read in constant memory; nothing here tokenizes.
 
-Every text file, of training data or of input to translate, passes through :func:`read_lines`.
+Every text file passes through :func:`read_lines`, or whole through :func:`read_text`.
 """
 
 import codecs
@@ -31,6 +31,7 @@ STANDARD_INPUT = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTANDARD_MAGIC = b"\x28\xb5\x2f\xfd"
 SNIFFED_BYTES = 4096
+BLOCK_BYTES = 2**16
 ROWS_AT_ONCE = 1000
 SURROGATE = re.compile("[\ud800-\udfff]")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -181,11 +182,8 @@ def read_lines(path: str | Path, errors: Literal["strict", "replace"] = "strict"
             try:
                 line = raw.decode("utf-8", errors)
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{name}: line {number:,}: byte 0x{raw[error.start]:02x} at offset "
-                    f"{offset + error.start:,} is not UTF-8; convert the file with iconv, or read "
-                    "it with errors=replace"
-                ) from None
+                wrong = _not_utf8(name, number, raw[error.start], offset + error.start)
+                raise DataError(f"{wrong}, or read it with errors=replace") from None
             if "\0" in line:
                 nulls += line.count("\0")
                 line = line.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -197,18 +195,67 @@ def read_lines(path: str | Path, errors: Literal["strict", "replace"] = "strict"
         _tell_of_nulls(name, nulls)
 
 
+def read_text(path: Path) -> Iterator[str]:
+    r"""Yields a UTF-8 text file, gzip-compressed or not, block by block.
+
+    Every character is kept, but ``"\r\n"`` becomes ``"\n"``. An empty file yields nothing.
+
+    Raises:
+        DataError: The file is missing, unreadable, damaged or not UTF-8.
+    """
+    name, nulls, held = _name(path), 0, ""
+    with _reading(path, empty=True) as stream:
+        for number, block in enumerate(_decoded(stream, name)):
+            text = held + (block if number else block.removeprefix("\N{BYTE ORDER MARK}"))
+            held = "\r" if text.endswith("\r") else ""  # the next block may begin with "\n"
+            text = text.removesuffix("\r").replace("\r\n", "\n")
+            if "\0" in text:
+                nulls += text.count("\0")
+                text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            if text:
+                yield text
+    if held:
+        yield held
+    if nulls:
+        _tell_of_nulls(name, nulls)
+
+
+def _decoded(stream: BufferedReader, name: str) -> Iterator[str]:
+    """Decodes UTF-8 block by block; a character that lies across two comes with the second."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset, line, more = 0, 1, True
+    while more:
+        block = stream.read(BLOCK_BYTES)
+        more = bool(block)
+        try:
+            text = decoder.decode(block, final=not more)
+        except UnicodeDecodeError as error:
+            line += error.object.count(b"\n", 0, error.start)
+            at = offset - (len(error.object) - len(block)) + error.start
+            raise DataError(_not_utf8(name, line, error.object[error.start], at)) from None
+        offset += len(block)
+        line += text.count("\n")
+        if text:
+            yield text
+
+
+def _not_utf8(name: str, line: int, byte: int, offset: int) -> str:
+    where = f"{name}: line {line:,}: byte 0x{byte:02x} at offset {offset:,}"
+    return f"{where} is not UTF-8; convert the file with iconv"
+
+
 @contextmanager
-def _reading(path: str | Path) -> Iterator[BufferedReader]:
+def _reading(path: str | Path, empty: bool = False) -> Iterator[BufferedReader]:
     """Opens a file of text, unpacks it, and refuses what is not UTF-8 at first sight."""
     name = _name(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         magic = file.peek(4)[:4]
         if magic.startswith(ZSTANDARD_MAGIC):
             raise DataError(f"{name} is packed by zstd, only gzip is read; unpack it with zstd -d")
         packed = magic.startswith(GZIP_MAGIC) or (magic and name.endswith(".gz"))
         stream = _unpacked(file) if packed else file
         head = stream.peek(SNIFFED_BYTES)[:SNIFFED_BYTES]
-        if not head:
+        if not head and not empty:
             raise DataError(f"{name} is empty; at least one line is needed")
         if _like_utf16(head):
             raise DataError(f"{name} looks like UTF-16, run iconv -f UTF-16 -t UTF-8 on it")
@@ -220,7 +267,7 @@ def _unpacked(file: BufferedReader) -> BufferedReader:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BufferedReader]:
+def opened(path: str | Path) -> Iterator[BufferedReader]:
     """Opens a file and tells each failure of the system or of gzip in one line."""
     name = _name(path)
     try:
@@ -269,36 +316,45 @@ def _blank(text: str) -> bool:
 def _open_path(config: CorpusConfig, path: str, folder: Path) -> Corpus:
     kind = config.format if config.format != "auto" else _format(path, folder)
     if kind == "hub":
-        return _open_table(path, _load_from_hub(path, config), config)
+        instead = "source and target to two text files"
+        table = load_from_hub(path, config.split, config.revision, instead)
+        return _open_table(path, table, config)
     if kind == "dataset":
-        return _open_table(str(folder / path), _load_from_disk(folder / path, config), config)
+        table = load_from_disk(folder / path, config.split)
+        return _open_table(str(folder / path), table, config)
     read = _read_tsv if kind == "tsv" else _read_jsonl
     file = folder / path
     columns = f"{kind} {config.source_column} {config.target_column}"
     return Corpus(
-        str(file), lambda: read(file, config), lambda: _digest(columns, file), config.limit
+        str(file), lambda: read(file, config), lambda: digest_of(columns, file), config.limit
     )
 
 
 def _format(path: str, folder: Path) -> Format:
+    found = format_of(path, folder)
+    if found is None:
+        accepted = "tsv, jsonl, dataset or hub"
+        raise ConfigError(
+            f"path: cannot tell the format of {path!r} by its name; set format: {accepted}"
+        )
+    return found
+
+
+def format_of(path: str, folder: Path) -> Format | None:
+    """Returns the format that the name of ``path`` tells, or None."""
     unpacked = Path(path.removesuffix(".gz").removesuffix(".zst"))
     if unpacked.suffix in FORMAT_OF_SUFFIX:
         return FORMAT_OF_SUFFIX[unpacked.suffix]
     if (folder / path).is_dir():
         return "dataset"
-    if HUB_ID.fullmatch(path) and not (folder / path).exists():
-        return "hub"
-    accepted = "tsv, jsonl, dataset or hub"
-    raise ConfigError(
-        f"path: cannot tell the format of {path!r} by its name; set format: {accepted}"
-    )
+    return "hub" if HUB_ID.fullmatch(path) and not (folder / path).exists() else None
 
 
 def _open_text(source: Path, target: Path, limit: int) -> Corpus:
     return Corpus(
         f"{source}, {target}",
         lambda: _read_parallel(source, target),
-        lambda: _digest("text", source, target),
+        lambda: digest_of("text", source, target),
         limit,
     )
 
@@ -348,10 +404,24 @@ def _tsv_columns(path: Path, header: list[str], config: CorpusConfig) -> tuple[i
 
 
 def _read_jsonl(path: Path, config: CorpusConfig) -> Iterator[Pair]:
+    source, target = config.source_column, config.target_column
+    for where, row in read_objects(path):
+        if row is None:
+            yield "", ""
+        else:
+            yield text_of(row, source, where), text_of(row, target, where)
+
+
+def read_objects(path: Path) -> Iterator[tuple[str, Mapping[str, object] | None]]:
+    """Yields the object in each line of a JSONL file, None for a blank line, and where it stood.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not a JSON object.
+    """
     for number, line in enumerate(read_lines(path), 1):
         where = f"{path}: line {number:,}"
         if _blank(line):
-            yield "", ""
+            yield where, None
             continue
         try:
             row = json.loads(line)
@@ -361,11 +431,15 @@ def _read_jsonl(path: Path, config: CorpusConfig) -> Iterator[Pair]:
             ) from error
         if not isinstance(row, dict):
             raise DataError(f"{where}: must be a JSON object, got {reprlib.repr(row)}")
-        yield _text(row, config.source_column, where), _text(row, config.target_column, where)
+        yield where, row
 
 
-def _text(row: Mapping[str, object], column: str, where: str) -> str:
-    """Returns one text of a row; dots in the name of the column reach into nested rows."""
+def text_of(row: Mapping[str, object], column: str, where: str) -> str:
+    """Returns one text of a row; dots in the name of the column reach into nested rows.
+
+    Raises:
+        DataError: The column is missing, or does not hold Unicode text.
+    """
     value: object = row
     for key in [column] if column in row else column.split("."):
         if not isinstance(value, Mapping) or key not in value:
@@ -399,22 +473,39 @@ def _open_table(name: str, table: Table, config: CorpusConfig) -> Corpus:
 
 
 def _read_table(name: str, table: Table, config: CorpusConfig) -> Iterator[Pair]:
+    source, target = config.source_column, config.target_column
+    for where, row in read_rows(name, table, [source, target]):
+        yield text_of(row, source, where), text_of(row, target, where)
+
+
+def read_rows(
+    name: str, table: Table, columns: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yields what a table's rows have in ``columns``, and where each stands.
+
+    Raises:
+        DataError: A column is missing.
+    """
     wanted = set()
-    for column in (config.source_column, config.target_column):
+    for column in columns:
         top = column if column in table.column_names else column.split(".")[0]
         if top not in table.column_names:
             raise _no_column(name, column, table.column_names)
         wanted.add(top)
-    columns = sorted(wanted)
+    tops = sorted(wanted)
     number = 0
-    for batch in table.select_columns(columns).with_format(None).iter(ROWS_AT_ONCE):
-        for values in zip(*(batch[column] for column in columns), strict=True):
-            row, where = dict(zip(columns, values, strict=True)), f"{name}: row {number:,}"
-            yield _text(row, config.source_column, where), _text(row, config.target_column, where)
+    for batch in table.select_columns(tops).with_format(None).iter(ROWS_AT_ONCE):
+        for values in zip(*(batch[top] for top in tops), strict=True):
+            yield f"{name}: row {number:,}", dict(zip(tops, values, strict=True))
             number += 1
 
 
-def _load_from_disk(path: Path, config: CorpusConfig) -> Table:
+def load_from_disk(path: Path, split: str) -> Table:
+    """Opens a folder written by datasets' save_to_disk.
+
+    Raises:
+        DataError: It is no such folder, or has no such split.
+    """
     import datasets  # costs seconds, and few corpora need it
 
     try:
@@ -422,22 +513,27 @@ def _load_from_disk(path: Path, config: CorpusConfig) -> Table:
     except (OSError, ValueError, KeyError) as error:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise DataError(f"{path} was not written by datasets' save_to_disk ({reason})") from error
-    splits: dict[str, Table] = loaded if isinstance(loaded, dict) else {config.split: loaded}
-    if config.split not in splits:
-        found, close = ", ".join(splits), nearest(config.split, splits)
-        raise DataError(f"{path}: has no split {config.split}; found {found}{close}")
-    return splits[config.split]
+    splits: dict[str, Table] = loaded if isinstance(loaded, dict) else {split: loaded}
+    if split not in splits:
+        found, close = ", ".join(splits), nearest(split, splits)
+        raise DataError(f"{path}: has no split {split}; found {found}{close}")
+    return splits[split]
 
 
-def _load_from_hub(name: str, config: CorpusConfig) -> Table:
+def load_from_hub(name: str, split: str, revision: str | None, instead: str) -> Table:
+    """Loads a data set of the hub; ``instead`` is what else the user may set.
+
+    Raises:
+        DataError: The hub is not reachable, or has no such data set.
+    """
     import datasets  # as above
 
     try:
-        table: Table = datasets.load_dataset(name, split=config.split, revision=config.revision)
+        table: Table = datasets.load_dataset(name, split=split, revision=revision)
     except ConnectionError as error:
         raise DataError(
             f"{name} is not reachable (ConnectionError: {_first_line(error)}); set path to a local "
-            "copy, or source and target to two text files"
+            f"copy, or {instead}"
         ) from error
     except Exception as error:  # of any of the libraries below the hub's client
         reason = f"{type(error).__name__}: {_first_line(error)}"
@@ -449,9 +545,10 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _digest(settings: str, *paths: Path) -> str:
+def digest_of(settings: str, *paths: Path) -> str:
+    """Returns ``settings`` and the SHA-256 of each file."""
     for path in paths:
-        with _opened(path) as file:
+        with opened(path) as file:
             settings += " " + hashlib.file_digest(file, "sha256").hexdigest()
     return settings
 

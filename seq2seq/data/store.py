@@ -3,11 +3,8 @@
 import hashlib
 import json
 import logging
-import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,21 +12,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from datasets import Dataset, Features, Value
 from datasets import Sequence as ListOf
 from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
+from seq2seq.data.cache import clear_leftovers, digest, draft, storing
+from seq2seq.data.layout import make_batch
 from seq2seq.data.sources import Corpus, Pair, usable
-from seq2seq.errors import DataError, StorageError, require
-from seq2seq.symbols import BOS, EOS, PAD
-from seq2seq.tensors import Batch, Padded
+from seq2seq.errors import DataError, require
+from seq2seq.tensors import Batch
 from seq2seq.text.pipeline import Pipeline
 
 FORMAT = 2
-LEFTOVER_SECONDS = 3600
-"""Younger drafts in a cache that is shared may be those of a process at work."""
 log = logging.getLogger("seq2seq")
 
 
@@ -96,38 +91,6 @@ def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     return lists.flatten().to_numpy(), pc.list_value_length(lists).to_numpy()
 
 
-def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ids of all rows in a row, and each row's length."""
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    flat = np.fromiter((one for row in rows for one in row), np.int64, int(lengths.sum()))
-    return flat, lengths
-
-
-def pad(flat: np.ndarray, lengths: np.ndarray, *, before: int = 0, after: int = 0) -> Padded:
-    """Lays rows of ids out as one padded tensor, with room at their beginning or end."""
-    width = before + after + int(lengths.max(initial=0))
-    values = np.full((len(lengths), width), PAD, np.int64)
-    steps = np.arange(width)
-    values[(steps >= before) & (steps < before + lengths[:, None])] = flat
-    return Padded(
-        torch.from_numpy(values), torch.from_numpy(lengths.astype(np.int64) + before + after)
-    )
-
-
-def make_batch(
-    source: np.ndarray,
-    source_lengths: np.ndarray,
-    target: np.ndarray,
-    target_lengths: np.ndarray,
-) -> Batch:
-    """Pads sources and targets; targets get the start symbol as input, the end symbol as output."""
-    target_in = pad(target, target_lengths, before=1)
-    target_out = pad(target, target_lengths, after=1)
-    target_in.values[:, 0] = BOS
-    target_out.values.scatter_(1, target_out.lengths[:, None] - 1, EOS)
-    return Batch(pad(source, source_lengths), target_in, target_out)
-
-
 def encode_corpus(
     corpus: Corpus,
     source: Pipeline,
@@ -152,12 +115,12 @@ def encode_corpus(
     clear_leftovers(cache)
     store = _read(path)
     if store is None:
-        with _storing(cache):
+        with storing(cache):
             cache.mkdir(parents=True, exist_ok=True)
             dropped = _write(path, corpus, source, target, filters, keep_text)
-            record = json.dumps({"sha256": _digest(path), "dropped": dropped})
-            with _draft(path.with_suffix(".json")) as draft:
-                draft.write_text(record, encoding="utf-8")
+            record = json.dumps({"sha256": digest(path), "dropped": dropped})
+            with draft(path.with_suffix(".json")) as temporary:
+                temporary.write_text(record, encoding="utf-8")
         store = PairStore(Dataset.from_file(str(path)), dropped)
     if not len(store):
         raise DataError(f"{corpus.name}: no pair is left, {describe(store.dropped)}")
@@ -174,7 +137,7 @@ def _read(path: Path) -> PairStore | None:
     """Returns what was encoded earlier, or None where that is missing or damaged."""
     try:
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if record["sha256"] == _digest(path):
+        if record["sha256"] == digest(path):
             return PairStore(Dataset.from_file(str(path)), Counter(record["dropped"]))
     except FileNotFoundError:
         return None
@@ -182,44 +145,6 @@ def _read(path: Path) -> PairStore | None:
         pass  # as good as another digest
     log.warning("%s is damaged; encoding anew", path)
     return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _storing(cache: Path) -> Iterator[None]:
-    """Turns a refused write into one line; a file where a folder should be is no disk's fault."""
-    try:
-        yield
-    except OSError as error:
-        misnamed = isinstance(error, (FileExistsError, NotADirectoryError))
-        raise (DataError if misnamed else StorageError)(
-            f"{cache}: cannot keep encoded corpora ({error.strerror or error}); make room, or name "
-            "another folder with data.cache"
-        ) from error
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """Gives a temporary name, which becomes ``path`` if all goes well, and is removed if not."""
-    draft = path.with_suffix(f".tmp-{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def clear_leftovers(cache: Path, age: float = LEFTOVER_SECONDS) -> None:
-    """Removes drafts of processes that were killed: those not written to for ``age`` seconds."""
-    for draft in sorted(cache.glob("*.tmp-*")):
-        with suppress(OSError):  # another process was faster, or it is another user's
-            if time.time() - draft.stat().st_mtime >= age:
-                draft.unlink()
-                log.info("removed %s, left over from an interrupted encoding", draft)
 
 
 def _write(
@@ -237,8 +162,8 @@ def _write(
     dropped: Counter[str] = Counter()
     pairs = usable(corpus.pairs(), dropped)
     with (
-        _draft(path) as draft,
-        ArrowWriter(path=str(draft), features=Features(columns)) as writer,
+        draft(path) as temporary,
+        ArrowWriter(path=str(temporary), features=Features(columns)) as writer,
     ):
         for some in _chunks(pairs, 10_000, f"encode {corpus.name}"):
             texts = [list(side) for side in zip(*some, strict=True)]

@@ -15,17 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.data.sources import Corpus, Pair
-from seq2seq.data.store import (
-    FilterConfig,
-    PairStore,
-    describe,
-    encode_corpus,
-    flatten,
-    make_batch,
-    pad,
-)
+from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.errors import ConfigError, DataError, StorageError
-from seq2seq.symbols import BOS, EOS, PAD
+from seq2seq.symbols import EOS, PAD
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
 
 PAIRS = [("ein Hund", "a dog"), ("zwei Katzen", "two cats"), ("", "nothing"), ("drei", " ")]
@@ -53,26 +45,7 @@ def padded(rows: Ids) -> Ids:
     return [row + [PAD] * (width - len(row)) for row in rows]
 
 
-# --- padding
-
-
-@given(ROWS)
-def test_a_batch_is_what_padding_row_by_row_gives(rows: list[tuple[list[int], list[int]]]) -> None:
-    sources, targets = [row[0] for row in rows], [row[1] for row in rows]
-    batch = make_batch(*flatten(sources), *flatten(targets))
-    assert batch.source.values.tolist() == padded(sources)
-    assert batch.target_in.values.tolist() == padded([[BOS, *row] for row in targets])
-    assert batch.target_out.values.tolist() == padded([[*row, EOS] for row in targets])
-    assert batch.source.lengths.tolist() == [len(row) for row in sources]
-    assert batch.target_in.lengths.tolist() == [len(row) + 1 for row in targets]
-    assert batch.target_out.lengths.tolist() == [len(row) + 1 for row in targets]
-
-
-@given(st.lists(st.lists(st.integers(4, 30), max_size=5), max_size=5))
-def test_padding_knows_empty_rows_and_no_rows(rows: Ids) -> None:
-    found = pad(*flatten(rows))
-    assert found.values.tolist() == (padded(rows) if rows else [])
-    assert found.valid.sum() == sum(map(len, rows))
+# --- gathering
 
 
 @given(ROWS, st.data())

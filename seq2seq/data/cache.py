@@ -1,0 +1,59 @@
+"""Files that are made once and found again: written under another name until they are whole."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from seq2seq.errors import DataError, StorageError
+
+LEFTOVER_SECONDS = 3600
+"""Younger drafts in a cache that is shared may be those of a process at work."""
+log = logging.getLogger("seq2seq")
+
+
+def digest(path: Path) -> str:
+    """Returns the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def storing(cache: Path) -> Iterator[None]:
+    """Turns a refused write into one line; a file where a folder should be is no disk's fault.
+
+    Raises:
+        DataError: A file is where the cache should be.
+        StorageError: The disk refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        misnamed = isinstance(error, (FileExistsError, NotADirectoryError))
+        raise (DataError if misnamed else StorageError)(
+            f"{cache}: cannot keep encoded corpora ({error.strerror or error}); make room, or name "
+            "another folder with data.cache"
+        ) from error
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """Gives a temporary name, which becomes ``path`` if all goes well, and is removed if not."""
+    temporary = path.with_suffix(f".tmp-{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def clear_leftovers(cache: Path, age: float = LEFTOVER_SECONDS) -> None:
+    """Removes drafts of processes that were killed: those not written to for ``age`` seconds."""
+    for leftover in sorted(cache.glob("*.tmp-*")):
+        with suppress(OSError):  # another process was faster, or it is another user's
+            if time.time() - leftover.stat().st_mtime >= age:
+                leftover.unlink()
+                log.info("removed %s, left over from an interrupted encoding", leftover)
