@@ -7,10 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seq2seq.errors import require
+from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
 from seq2seq.nn.tokens import TokenHead, TokenInput
-from seq2seq.tensors import Batch, Padded
+from seq2seq.tensors import Batch, Outcome, Padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +95,6 @@ class Bridge(nn.Module):
         return torch.tanh(torch.stack(states, dim=1))
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one step of a model gives to a search."""
-
-    log_probs: Float[Tensor, "B K V"]
-    state: DecoderState
-    attention: Float[Tensor, "B K S"]
-
-
 class Seq2Seq(nn.Module):
     """Recurrent encoder-decoder with attention (Sutskever et al. 2014; Bahdanau et al. 2015)."""
 
@@ -132,11 +124,13 @@ class Seq2Seq(nn.Module):
         memory = self.decoder.remember(outputs, source.valid)
         return memory, self.decoder.start(self.bridge(final))
 
-    def forward(self, batch: Batch, smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Returns the cross-entropy of a teacher-forced batch, summed over its tokens, in nats."""
+    def forward(
+        self, batch: Batch, smoothing: float = 0.0, carried: Tensor | None = None
+    ) -> Outcome:
+        """Returns the cross-entropy of a teacher-forced batch; pairs carry nothing to the next."""
         memory, state = self.start(batch.source)
         outputs, _ = self.decoder(self.target_input(batch.target_in.values), state, memory)
-        return self.head.loss(self.dropout(outputs), batch.target_out, smoothing)
+        return Outcome(self.head.loss(self.dropout(outputs), batch.target_out, smoothing))
 
     def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
         """Reads one token of ``K`` beams a sequence and scores all that may follow."""

@@ -56,11 +56,14 @@ class DecoderConfig(RecurrentConfig):
         names = get_args(AttentionName)
         require(self.attention in names, "attention", f"one of {', '.join(names)}", self.attention)
         require(self.output_size >= 0, "output_size", "at least 0", self.output_size)
+        whole = self.weight_drop == 0 or not self.input_feeding
+        require(whole, "weight_drop", "0 where input_feeding is true", self.weight_drop)
 
 
 class RecurrentDecoder(nn.Module):
     """Vectors in, attentional vectors out (Luong et al. 2015, equation 5).
 
+    With an ``output_size`` of 0, which needs ``attention: none``, the layers' own vectors come out.
     Without input feeding the layers run over a whole target at once, and attention answers all
     its steps together; with it, step by step.
     """
@@ -74,9 +77,10 @@ class RecurrentDecoder(nn.Module):
         self.layers = Recurrent(config, input_size + self.feed_size)
         self.attention = ATTENTIONS[config.attention](config.hidden_size, memory_size)
         joined = config.hidden_size + (memory_size if self.attention is not None else 0)
-        self.join = nn.Linear(joined, output_size)
-        nn.init.xavier_uniform_(self.join.weight)
-        nn.init.zeros_(self.join.bias)
+        self.join = nn.Linear(joined, output_size) if output_size else None
+        if self.join is not None:
+            nn.init.xavier_uniform_(self.join.weight)
+            nn.init.zeros_(self.join.bias)
 
     def remember(self, values: Float[Tensor, "B S H"], valid: Bool[Tensor, "B S"]) -> Memory:
         """Makes the memory, keys included, once for all steps."""
@@ -122,7 +126,7 @@ class RecurrentDecoder(nn.Module):
         if self.attention is not None and memory is not None:
             context, weights = self.attention(hidden, memory.keys, memory.values, memory.valid)
             hidden = torch.cat([context, hidden], dim=2)
-        return torch.tanh(self.join(hidden)), weights
+        return hidden if self.join is None else torch.tanh(self.join(hidden)), weights
 
     def _forward_feeding(
         self, inputs: Float[Tensor, "B T E"], state: DecoderState, memory: Memory | None

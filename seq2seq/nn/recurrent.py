@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.errors import require
 
@@ -62,10 +63,13 @@ class RecurrentLayer(nn.Module):
     simple tanh layer (Elman 1990), with torch's equations, gate order and two biases.
     """  # noqa: D205
 
-    def __init__(self, cell: CellName, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, cell: CellName, input_size: int, hidden_size: int, weight_drop: float = 0.0
+    ) -> None:
         super().__init__()
         self.cell = CELLS[cell]
         self.hidden_size = hidden_size
+        self.weight_drop = weight_drop
         rows = self.cell.gates * hidden_size
         self.weight_input = nn.Parameter(torch.empty(rows, input_size))
         self.weight_recurrent = nn.Parameter(torch.empty(rows, hidden_size))
@@ -109,7 +113,7 @@ class RecurrentLayer(nn.Module):
         outputs, *finals = self.cell.sequence(
             inputs,
             states if self.cell.states > 1 else states[0],
-            (weight, self.weight_recurrent, self.bias_input, self.bias_recurrent),
+            (weight, self._recurrence(), self.bias_input, self.bias_recurrent),
             True,  # biases
             1,  # layers
             0.0,  # dropout
@@ -122,6 +126,10 @@ class RecurrentLayer(nn.Module):
         last = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
         hidden = outputs.gather(1, last)[:, 0]
         return outputs, torch.cat([hidden, *(final[0] for final in finals[1:])], dim=1)
+
+    def _recurrence(self) -> Tensor:
+        """Returns the recurrent weights: while training, some are left out for a whole sequence."""
+        return functional.dropout(self.weight_recurrent, self.weight_drop, self.training)
 
     def step(self, inputs: Float[Tensor, "B F"], state: Float[Tensor, "B ND"]) -> Tensor:
         """Runs one step and returns the new state; its first ``D`` features are the output."""
@@ -140,10 +148,12 @@ class RecurrentLayer(nn.Module):
 class BidirectionalLayer(nn.Module):
     """Two layers of half the width, one in each direction (Schuster & Paliwal 1997)."""
 
-    def __init__(self, cell: CellName, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, cell: CellName, input_size: int, hidden_size: int, weight_drop: float = 0.0
+    ) -> None:
         super().__init__()
-        self.ahead = RecurrentLayer(cell, input_size, hidden_size // 2)
-        self.back = RecurrentLayer(cell, input_size, hidden_size // 2)
+        self.ahead = RecurrentLayer(cell, input_size, hidden_size // 2, weight_drop)
+        self.back = RecurrentLayer(cell, input_size, hidden_size // 2, weight_drop)
 
     def forward(
         self,
@@ -171,8 +181,12 @@ class RecurrentConfig:
     """Width of a layer's output; a bidirectional layer gives half of it to each direction."""
     dropout: float = 0.3
     """Chance of zeroing a feature of a layer's input, while training."""
+    input_dropout: float | None = None
+    """The same for the first layer's input; none: as `dropout`."""
     locked_dropout: bool = False
     """Zero the same features at all steps of a sequence ("variational" dropout)."""
+    weight_drop: float = 0.0
+    """Chance of leaving out a recurrent weight, while training (Merity et al. 2018, section 2)."""
     residual: bool = False
     """Add a layer's input to its output where the widths agree."""
     layer_norm: bool = False
@@ -182,6 +196,9 @@ class RecurrentConfig:
         require(self.layers >= 1, "layers", "at least 1", self.layers)
         require(self.hidden_size >= 1, "hidden_size", "at least 1", self.hidden_size)
         require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+        first = self.input_dropout
+        require(first is None or 0 <= first < 1, "input_dropout", "none or in [0, 1)", first)
+        require(0 <= self.weight_drop < 1, "weight_drop", "in [0, 1)", self.weight_drop)
         require(self.cell in get_args(CellName), "cell", "one of lstm, gru, rnn", self.cell)
 
 
@@ -207,7 +224,7 @@ class Recurrent(nn.Module):
         layer = BidirectionalLayer if bidirectional else RecurrentLayer
         self.sizes = [input_size] + [config.hidden_size] * (config.layers - 1)
         self.layers = nn.ModuleList(
-            layer(config.cell, size, config.hidden_size) for size in self.sizes
+            layer(config.cell, size, config.hidden_size, config.weight_drop) for size in self.sizes
         )
         self.norms = nn.ModuleList(
             nn.LayerNorm(config.hidden_size) if config.layer_norm else nn.Identity()
@@ -224,11 +241,14 @@ class Recurrent(nn.Module):
         Drawn ahead, so that stepping and running the whole sequence see the same noise. Empty
         outside training.
         """
-        rate, locked = self.config.dropout, self.config.locked_dropout
-        if not self.training or rate == 0:
+        config = self.config
+        first = config.dropout if config.input_dropout is None else config.input_dropout
+        rates = [first] + [config.dropout] * (len(self.sizes) - 1)
+        if not self.training or not any(rates):
             return []
         return [
-            dropout_mask(like.new_empty(*like.shape[:2], size), rate, locked) for size in self.sizes
+            dropout_mask(like.new_empty(*like.shape[:2], size), rate, config.locked_dropout)
+            for size, rate in zip(self.sizes, rates, strict=True)
         ]
 
     def forward(

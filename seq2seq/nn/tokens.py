@@ -11,11 +11,18 @@ from seq2seq.tensors import Padded
 
 
 class TokenInput(nn.Module):
-    """Embeds ids; while training, ``dropout`` leaves out whole words (Gal & Ghahramani 2016)."""
+    """Embeds ids; while training, ``dropout`` leaves out whole words (Gal & Ghahramani 2016).
 
-    def __init__(self, vocab_size: int, size: int, dropout: float = 0.0) -> None:
+    With ``by_type`` a word is left out wherever it stands in the batch, or nowhere: the embedding
+    dropout of Merity et al. 2018, section 4.3.
+    """
+
+    def __init__(
+        self, vocab_size: int, size: int, dropout: float = 0.0, *, by_type: bool = False
+    ) -> None:
         super().__init__()
         self.dropout = dropout
+        self.by_type = by_type
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
         nn.init.normal_(self.weight, std=size**-0.5)
 
@@ -24,7 +31,10 @@ class TokenInput(nn.Module):
         vectors = functional.embedding(ids, self.weight)
         if not self.training or self.dropout == 0:
             return vectors
-        kept = torch.rand(ids.shape, device=ids.device) >= self.dropout
+        if self.by_type:
+            kept = (torch.rand(len(self.weight), device=ids.device) >= self.dropout)[ids]
+        else:
+            kept = torch.rand(ids.shape, device=ids.device) >= self.dropout
         return vectors * (kept / (1 - self.dropout))[..., None].to(vectors.dtype)
 
 

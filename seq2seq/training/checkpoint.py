@@ -48,10 +48,14 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run: saved, found, verified, thinned out."""
 
-    def __init__(self, folder: Path, keep: int = 3) -> None:
-        """Uses ``folder`` and keeps the last ``keep`` checkpoints and the best one."""
+    def __init__(self, folder: Path, keep: int = 3, *, training: bool = True) -> None:
+        """Uses ``folder`` and keeps the last ``keep`` checkpoints and the best one.
+
+        Without ``training``, what only training needs is neither read nor verified.
+        """
         self.folder = folder
         self.keep = keep
+        self.training = training
 
     def names(self) -> list[str]:
         """Returns the names of the numbered checkpoints, newest first."""
@@ -162,11 +166,12 @@ class Checkpoints:
         if not isinstance(files, dict) or set(files) != {MODEL, OPTIMIZER, STATE}:
             raise CheckpointError(f"checkpoint {name} is damaged ({MANIFEST}: incomplete)")
         for file, facts in files.items():
-            _verify(folder, file, facts)
+            if self.training or file != OPTIMIZER:
+                _verify(folder, file, facts)
         return Checkpoint(
             name,
             _read_tensors(folder, MODEL),
-            _read_tensors(folder, OPTIMIZER),
+            _read_tensors(folder, OPTIMIZER) if self.training else {},
             _read_json(folder, STATE),
         )
 

@@ -4,24 +4,27 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError, require
-from seq2seq.tensors import Batch
+from seq2seq.measures import LOWER_IS_BETTER, ScoreName
+from seq2seq.tensors import Batch, TextBatch
+from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.interruption import Interrupted, Interruption
 from seq2seq.training.journal import Journal, forget_after, open_journal
 from seq2seq.training.optimisation import OptimizerConfig, make_optimizer
 
-MetricName = Literal["loss", "bleu", "chrf", "ter", "exact"]
-LOWER_IS_BETTER = {"loss", "ter"}
+AnyBatch: TypeAlias = Batch | TextBatch
+BatchT_co = TypeVar("BatchT_co", bound=AnyBatch, covariant=True)
 LIMITS = ("steps", "epochs", "minutes", "patience")
 """What may change when a run goes on: where it ends."""
 log = logging.getLogger("seq2seq")
@@ -46,11 +49,14 @@ class TrainConfig:
     """Share of the target's mass that all tokens have in common."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimiser and learning rate."""
+    average: float = 0.0
+    """Share of itself that a running average of the weights keeps at each update, such as 0.999;
+    validation, checkpoints and use then take the average. 0: no average."""
     accumulate: int = 1
     """Batches whose gradients make one update."""
     validate_every: int = 0
     """Updates between validations; 0: once an epoch."""
-    metric: MetricName = "loss"
+    metric: ScoreName = "loss"
     """The validation score that tells which checkpoint is best."""
     keep: int = 3
     """Last checkpoints kept, besides the best."""
@@ -69,10 +75,14 @@ class TrainConfig:
             require(getattr(self, key) >= 0, key, "at least 0", getattr(self, key))
         for key in ("accumulate", "keep", "log_every"):
             require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
-        smoothing = self.label_smoothing
-        require(0 <= smoothing < 1, "label_smoothing", "in [0, 1)", smoothing)
+        for key in ("label_smoothing", "average"):
+            require(0 <= getattr(self, key) < 1, key, "in [0, 1)", getattr(self, key))
         ends = any(getattr(self, limit) for limit in LIMITS)
         require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
+
+    def shortened(self) -> "TrainConfig":
+        """Returns the same settings for two updates."""
+        return replace(self, steps=2, epochs=0, minutes=0.0, validate_every=0)
 
 
 @dataclass
@@ -100,10 +110,10 @@ class Progress:
 
 
 @runtime_checkable
-class BatchOrder(Protocol):
+class BatchOrder(Protocol[BatchT_co]):
     """What the loop needs of the data: the batches of an epoch, from any position on."""
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[BatchT_co]:
         """Yields the batches of an epoch."""
         ...
 
@@ -147,16 +157,19 @@ class Trainer:
         folder: Path,
         elapsed: float = 0.0,
     ) -> None:
-        """Trains ``model``: called with a batch and a label smoothing, it gives the summed loss.
+        """Trains ``model``, which makes an :class:`Outcome` of a batch, a label smoothing and the
+        state that the batch before it left.
 
         ``elapsed`` are seconds that the run has already used for its preparation.
-        """
+        """  # noqa: D205
         self.model = model
         self.config = config
         self.folder = folder
         self.device = next(model.parameters()).device
         self.dtype = pick_precision(config.precision, self.device)
         self.optimizer = make_optimizer(config.optimizer, model.parameters())
+        self.average = RunningAverage(weights(model), config.average) if config.average else None
+        self.carried: Tensor | None = None
         self.checkpoints = Checkpoints(folder / "checkpoints", config.keep)
         self.progress = Progress(seconds=elapsed)
         self._epoch_size = 1
@@ -169,15 +182,21 @@ class Trainer:
             CheckpointError: The checkpoint belongs to another model.
         """
         try:
+            parts = _sections(checkpoint.optimizer)
             load_weights(self.model, checkpoint)
-            self.optimizer.load_state_dict(_unflatten(checkpoint.optimizer, self.optimizer))
+            if self.average is not None:
+                copy(weights(self.model), self.average.values)
+                copy(parts["weights"], weights(self.model))
+            carried = parts["text"].get("carried")
+            self.carried = None if carried is None else carried.to(self.device)
+            self.optimizer.load_state_dict(_unflatten(parts["optimizer"], self.optimizer))
             self.progress = Progress(**checkpoint.state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
             ) from error
 
-    def fit(self, batches: BatchOrder, validate: Validator) -> None:
+    def fit(self, batches: BatchOrder[AnyBatch], validate: Validator) -> None:
         """Trains until a limit is met, validating and saving on the way.
 
         Raises:
@@ -201,7 +220,7 @@ class Trainer:
             name = name_of(progress.step) if saved else self._save()
             raise Interrupted(interruption.number, name)
 
-    def _groups(self, batches: BatchOrder) -> Iterator[list[Batch]]:
+    def _groups(self, batches: BatchOrder[AnyBatch]) -> Iterator[list[AnyBatch]]:
         """Yields the batches of each update from where the run stands, epoch after epoch."""
         while True:
             self._epoch_size = batches.size(self.progress.epoch)
@@ -216,19 +235,23 @@ class Trainer:
             return False
         return self._over() or (progress.step % every if every else progress.position) == 0
 
-    def update(self, group: list[Batch]) -> None:
+    def update(self, group: list[AnyBatch]) -> None:
         """Makes one update from the mean gradient over all target tokens of ``group``."""
         progress, config = self.progress, self.config
         # The noise of an update is a function of (seed, step): no generator's state to be saved.
         torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
-        tokens = sum(int(batch.target_out.lengths.sum()) for batch in group)
-        total = 0.0
+        counts = [int(batch.target_out.lengths.sum()) for batch in group]
+        tokens, total = sum(counts), 0.0
         self.model.train()
-        for batch in group:
+        for batch, count in zip(group, counts, strict=True):
             with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                loss = self.model(batch.to(self.device), config.label_smoothing)
-            (loss / tokens).backward()
-            total += float(loss.detach())
+                outcome = self.model(batch.to(self.device), config.label_smoothing, self.carried)
+            loss = outcome.nats / tokens
+            if outcome.penalty is not None:
+                loss = loss + outcome.penalty * (count / tokens)
+            loss.backward()
+            total += float(outcome.nats.detach())
+            self.carried = outcome.carried
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
         if self._follow(float(norm)):
             progress.window_loss += total
@@ -248,7 +271,10 @@ class Trainer:
             for settings in self.optimizer.param_groups:
                 settings["lr"] = self.rate()
             self.optimizer.step()
+            if self.average is not None:
+                self.average.follow(progress.step)
             return True
+        self.carried = None  # it may be no number either
         progress.skipped += 1
         progress.skipped_in_a_row += 1
         where = f"step {progress.step + 1} (epoch {progress.epoch}, batch {progress.position})"
@@ -327,7 +353,8 @@ class Trainer:
         progress, metric = self.progress, self.config.metric
         self._tick()
         self.model.eval()
-        scores = validate()
+        with self.average.applied() if self.average is not None else nullcontext():
+            scores = validate()
         self._tick()
         value = scores[metric] if metric in LOWER_IS_BETTER else -scores[metric]
         value = math.inf if math.isnan(value) else value  # no score is worse
@@ -348,8 +375,13 @@ class Trainer:
     def _save(self) -> str:
         """Saves everything and returns the checkpoint's name."""
         name = name_of(self.progress.step)
-        optimizer = _flatten(self.optimizer)
-        self.checkpoints.save(name, weights(self.model), optimizer, asdict(self.progress))
+        model, training = weights(self.model), _flatten(self.optimizer)
+        if self.average is not None:
+            training |= {f"weights.{key}": tensor for key, tensor in model.items()}
+            model = self.average.values
+        if self.carried is not None:
+            training["text.carried"] = self.carried
+        self.checkpoints.save(name, model, training, asdict(self.progress))
         return name
 
 
@@ -374,6 +406,20 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
                 f"checkpoint {checkpoint.name}: {name} is {found}, the model's is {wanted}"
             )
         mine.copy_(saved)
+
+
+def _sections(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Parts what training needs besides the model: the optimiser's tensors (``parameter.name``),
+    weights of which the model's are the average, and the state that a text has reached.
+    """  # noqa: D205
+    parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "weights": {}, "text": {}}
+    for key, tensor in tensors.items():
+        head, _, name = key.partition(".")
+        if head in parts:
+            parts[head][name] = tensor
+        else:
+            parts["optimizer"][key] = tensor
+    return parts
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ def test_reversing_is_learnt() -> None:
     for _ in range(160):
         batch = reversed_pairs(sources(64))
         optimiser.zero_grad()
-        loss = model(batch) / batch.target_out.lengths.sum()
+        loss = model(batch).nats / batch.target_out.lengths.sum()
         torch.autograd.backward(loss)
         optimiser.step()
     model.eval()

@@ -98,7 +98,7 @@ def features(model: Seq2Seq, batch: Batch) -> Tensor:
 
 
 def loss_and_gradients(model: Seq2Seq, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-    loss = model(batch, smoothing=0.1)
+    loss = model(batch, smoothing=0.1).nats
     used = torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True)
     return loss.detach(), used
 
@@ -242,6 +242,7 @@ def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Ten
             value = refined(stack, index, value, output)
         if decoder.attention is not None:
             value = torch.cat([context_of(decoder.attention, value, memory), value])
+        assert decoder.join is not None
         vector = torch.tanh(decoder.join.weight @ value + decoder.join.bias)
         feed = vector if decoder.feed_size else feed
         logits = model.head.weight @ vector + model.head.bias
@@ -299,6 +300,7 @@ def test_a_tied_model_has_one_embedding_for_target_and_output() -> None:
     config = Seq2SeqConfig(embedding_size=4, encoder=encoder, decoder=decoder)
     tied = Seq2Seq(config, 9, 8)
     assert tied.head.weight is tied.target_input.weight
+    assert tied.decoder.join is not None
     assert tied.decoder.join.out_features == 4
     free = Seq2Seq(replace(config, tie_embeddings=False), 9, 8)
     assert free.head.weight is not free.target_input.weight

@@ -74,6 +74,25 @@ def test_without_attention_or_memory_the_decoder_looks_nowhere(feeding: bool) ->
     assert zeros.equal(torch.zeros(3, 1, 4, dtype=torch.double))
 
 
+@pytest.mark.parametrize("output_size", [0, 4])
+def test_the_layers_own_vectors_come_out_where_nothing_joins_them(output_size: int) -> None:
+    config = DecoderConfig(hidden_size=6, dropout=0.0, attention="none", layers=2)
+    decoder = RecurrentDecoder(config, 5, 0, output_size).double()
+    state = decoder.start(first_state(decoder, 3))
+    inputs = torch.randn(3, 4, 5, dtype=torch.double)
+    outputs, final = decoder(inputs, state, None)
+    hidden, layers = decoder.layers(inputs, state.layers)
+    step, _, _ = decoder.step(inputs[:, :1], state, None)
+    torch.testing.assert_close(step[:, 0], outputs[:, 0])
+    assert final.layers.equal(layers)
+    if output_size:
+        assert decoder.join is not None
+        assert outputs.equal(torch.tanh(decoder.join(hidden)))
+    else:
+        assert decoder.join is None
+        assert outputs.equal(hidden)
+
+
 def layer_inputs(decoder: RecurrentDecoder, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Runs the decoder over 4 sequences of 40 steps of ones; returns what each layer read."""
     seen: dict[RecurrentLayer, list[Tensor]] = {}
@@ -132,6 +151,7 @@ def test_a_fed_sequence_in_training_is_its_steps_with_the_same_noise(locked: boo
         rows = torch.cat([inputs[:, step], feed], dim=1)
         hidden, layers = decoder.layers.step(rows, layers, [mask[:, step] for mask in masks])
         assert decoder.attention is not None
+        assert decoder.join is not None
         context, _ = decoder.attention(hidden[:, None], memory.keys, memory.values, memory.valid)
         feed = torch.tanh(decoder.join(torch.cat([context[:, 0], hidden], dim=1)))
         torch.testing.assert_close(feed, expected[:, step])
@@ -144,6 +164,10 @@ def test_refused_settings() -> None:
         DecoderConfig(output_size=-1)
     with pytest.raises(ConfigError, match=r"^layers: must be at least 1, got 0$"):
         DecoderConfig(layers=0)
+    accepted = "^weight_drop: must be 0 where input_feeding is true, got 0.5$"
+    with pytest.raises(ConfigError, match=accepted):
+        DecoderConfig(weight_drop=0.5, input_feeding=True)
+    assert DecoderConfig(weight_drop=0.5).weight_drop == 0.5
     config = DecoderConfig()
     object.__setattr__(config, "attention", "dots")  # the types that tests check would refuse it
     accepted = "^attention: must be one of additive, dot, general, none, got 'dots'$"

@@ -249,6 +249,61 @@ def test_dropout_masks_have_the_rate_and_keep_the_mean(locked: bool) -> None:
     assert all(repeats) if locked else not any(repeats)
 
 
+def test_the_first_layer_s_input_may_have_a_rate_of_its_own() -> None:
+    like = torch.randn(30, 20, 4, dtype=torch.double)
+    for first, others in ((0.0, 0.5), (0.5, 0.0), (0.2, 0.6)):
+        masks = stack_of("gru", layers=3, dropout=others, input_dropout=first).noise(like)
+        rates = [mask.eq(0).double().mean().item() for mask in masks]
+        assert rates == pytest.approx([first, others, others], abs=0.04)
+    same = stack_of("gru", layers=2, dropout=0.3).noise(like)
+    assert [mask.eq(0).double().mean().item() for mask in same] == pytest.approx(
+        [0.3] * 2, abs=0.04
+    )
+    assert not stack_of("gru", dropout=0.0, input_dropout=0.0).noise(like)
+
+
+def plain_sequence(layer: RecurrentLayer, cell: CellName, inputs: Tensor, weight: Tensor) -> Tensor:
+    """Runs torch's one-step kernel from zeros on with the given recurrent weights."""
+    parts = [inputs.new_zeros(len(inputs), layer.hidden_size) for _ in range(CELLS[cell].states)]
+    outputs = []
+    for value in inputs.unbind(1):
+        given = (layer.weight_input, weight, layer.bias_input, layer.bias_recurrent)
+        new = CELLS[cell].step(value, parts if len(parts) > 1 else parts[0], *given)
+        parts = [new] if isinstance(new, Tensor) else [*new]
+        outputs.append(parts[0])
+    return torch.stack(outputs, dim=1)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_weights_are_left_out_for_a_whole_sequence_while_training(cell: CellName) -> None:
+    torch.manual_seed(1)
+    layer = RecurrentLayer(cell, 3, 10, weight_drop=0.4).double()
+    inputs, zeros = torch.randn(2, 5, 3), torch.zeros(2, 10 * CELLS[cell].states)
+    inputs, zeros = inputs.double(), zeros.double()
+    torch.manual_seed(2)
+    outputs, _ = layer(inputs, zeros)
+    (gradient,) = torch.autograd.grad(outputs.square().sum(), layer.weight_recurrent)
+    left_out = gradient == 0
+    assert left_out.double().mean().item() == pytest.approx(0.4, abs=0.1)
+    kept = layer.weight_recurrent.detach().masked_fill(left_out, 0) / 0.6
+    torch.testing.assert_close(outputs, plain_sequence(layer, cell, inputs, kept))
+    assert not layer(inputs, zeros)[0].allclose(outputs)
+    whole = layer.eval()(inputs, zeros)[0]
+    torch.testing.assert_close(whole, plain_sequence(layer, cell, inputs, layer.weight_recurrent))
+    torch.testing.assert_close(layer.step(inputs[:, 0], zeros)[:, :10], whole[:, 0])
+
+
+def test_each_direction_leaves_out_its_own_weights() -> None:
+    stack = stack_of("rnn", bidirectional=True, layers=2, weight_drop=0.5)
+    inputs = torch.randn(2, 4, 4, dtype=torch.double)
+    outputs, _ = stack(inputs, stack.zero_state(inputs), torch.tensor([4, 3]))
+    weights = [part.weight_recurrent for layer in one_way(stack) for part in layer]
+    gone = [one == 0 for one in torch.autograd.grad(outputs.square().sum(), weights)]
+    assert len(gone) == 4
+    assert all(0 < one.double().mean().item() < 1 for one in gone)
+    assert not any(one.equal(other) for one, other in pairwise(gone))
+
+
 def test_there_is_no_noise_outside_training_or_without_a_rate() -> None:
     like = torch.randn(2, 3, 4, dtype=torch.double)
     stack = stack_of("lstm", layers=2, dropout=0.5)
@@ -278,6 +333,10 @@ def test_every_cell_name_has_its_cell() -> None:
         ({"hidden_size": 0}, "^hidden_size: must be at least 1, got 0$"),
         ({"dropout": 1.0}, r"^dropout: must be in \[0, 1\), got 1.0$"),
         ({"dropout": -0.1}, r"^dropout: must be in \[0, 1\), got -0.1$"),
+        ({"input_dropout": 1.0}, r"^input_dropout: must be none or in \[0, 1\), got 1.0$"),
+        ({"input_dropout": -0.1}, r"^input_dropout: must be none or in \[0, 1\), got -0.1$"),
+        ({"weight_drop": 1.0}, r"^weight_drop: must be in \[0, 1\), got 1.0$"),
+        ({"weight_drop": -0.1}, r"^weight_drop: must be in \[0, 1\), got -0.1$"),
     ],
 )
 def test_refused_settings(settings: dict[str, Any], text: str) -> None:

@@ -138,3 +138,18 @@ def test_word_dropout_leaves_out_whole_tokens() -> None:
     assert gone.float().mean().item() == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(noisy[~gone], plain[~gone] / 0.75)
     assert tokens.eval()(ids).equal(plain)
+
+
+def test_dropout_by_type_leaves_out_a_token_wherever_it_stands() -> None:
+    torch.manual_seed(1)
+    tokens = TokenInput(200, 16, dropout=0.25, by_type=True)
+    ids = torch.randint(200, (40, 50))
+    noisy, plain = tokens(ids), functional.embedding(ids, tokens.weight)
+    gone = noisy.eq(0).all(dim=2)
+    types = set(ids[gone].tolist())
+    assert types.isdisjoint(ids[~gone].tolist())
+    assert len(types) / 200 == pytest.approx(0.25, abs=0.08)
+    torch.testing.assert_close(noisy[~gone], plain[~gone] / 0.75)
+    others = tokens(ids).eq(0).all(dim=2)
+    assert not others.equal(gone)
+    assert tokens.eval()(ids).equal(plain)

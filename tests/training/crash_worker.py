@@ -18,7 +18,8 @@ import torch
 
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluation.report import plot_learning_curve
-from seq2seq.experiment import Validation, train
+from seq2seq.experiment import train
+from seq2seq.materials import PairValidation, TextValidation
 from seq2seq.training.optimisation import OptimizerConfig, make_optimizer
 from seq2seq.training.trainer import Trainer
 
@@ -45,10 +46,15 @@ def work(job: Job) -> int:
     if "update" in job:
         Trainer.update = after(Trainer.update, *job["update"])  # type: ignore[method-assign]
     if "validation" in job:
-        Validation.__call__ = after(Validation.__call__, *job["validation"])  # type: ignore[method-assign]
+        for kind in (PairValidation, TextValidation):
+            kind.__call__ = after(kind.__call__, *job["validation"])  # type: ignore[method-assign]
     pairs = [(one, other) for one, other in job["pairs"]]
+    texts = job.get("texts")
     try:
-        train(job["config"], train_pairs=pairs, valid_pairs=pairs[:6])
+        if texts:
+            train(job["config"], train_texts=texts, valid_texts=texts[:2])
+        else:
+            train(job["config"], train_pairs=pairs, valid_pairs=pairs[:6])
     except Seq2SeqError as error:
         print(error, file=sys.stderr)
         return error.exit_code

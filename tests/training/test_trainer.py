@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seq2seq.data.store import flatten, make_batch
+from seq2seq.data.layout import flatten, make_batch
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.tensors import Batch
+from seq2seq.tensors import Batch, Outcome
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.trainer import TrainConfig, Trainer, pick_device, pick_precision, weights
@@ -102,11 +102,11 @@ def test_the_gradient_is_the_mean_over_target_tokens(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(BASE, optimizer=sgd, label_smoothing=0.0))
     batch = join(rows(3))
     before = {name: one.clone() for name, one in weights(trainer.model).items()}
-    loss = make_model()(batch) / batch.target_out.lengths.sum()
+    loss = make_model()(batch).nats / batch.target_out.lengths.sum()
     trainer.update([batch])
     name = "bridge.layers.0.weight"
     reference = make_model()
-    (reference(batch) / batch.target_out.lengths.sum()).backward()
+    (reference(batch).nats / batch.target_out.lengths.sum()).backward()
     gradient = dict(reference.named_parameters())[name].grad
     assert gradient is not None
     torch.testing.assert_close(before[name] - weights(trainer.model)[name], gradient)
@@ -152,8 +152,9 @@ def poison(trainer: Trainer, *calls: int) -> Trainer:
     """Makes the model's loss no number at the given calls."""
     count = itertools.count(1)
 
-    def hook(module: nn.Module, inputs: object, loss: Tensor) -> Tensor:
-        return loss * math.nan if next(count) in calls else loss
+    def hook(module: nn.Module, inputs: object, outcome: Outcome) -> Outcome:
+        bad = next(count) in calls
+        return replace(outcome, nats=outcome.nats * math.nan) if bad else outcome
 
     trainer.model.register_forward_hook(hook)
     return trainer

@@ -1,0 +1,135 @@
+"""Several models as one: their probabilities are averaged, and searches need know nothing of it."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.nn.attention import AttentionName
+from seq2seq.nn.decoder import DecoderConfig
+from seq2seq.nn.recurrent import CellName
+from seq2seq.search.beam import beam_search
+from seq2seq.search.greedy import greedy_search
+from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper
+from seq2seq.symbols import BOS, PAD
+from seq2seq.tensors import Padded
+
+VOCAB = 12
+SENTENCES = [[4], [5, 6, 7, 8, 9], [10, 4, 11], [6, 6, 5, 11, 4, 8, 9], [7, 10]]
+
+
+def model_of(
+    seed: int, cell: CellName = "gru", size: int = 8, attention: AttentionName = "general"
+) -> Seq2Seq:
+    """Builds a random model of strong opinions, else every search would be a tie."""
+    torch.manual_seed(seed)
+    config = Seq2SeqConfig(
+        embedding_size=size,
+        tie_embeddings=False,
+        encoder=EncoderConfig(cell=cell, hidden_size=size),
+        decoder=DecoderConfig(
+            cell=cell, hidden_size=size, attention=attention, input_feeding=attention != "none"
+        ),
+    )
+    model = Seq2Seq(config, VOCAB, VOCAB)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2.5)
+    return model.double().eval()
+
+
+@pytest.fixture
+def models() -> list[Seq2Seq]:
+    """Models of different widths, cells and attention."""
+    return [model_of(1), model_of(2, "lstm", 6), model_of(3, "rnn", 10, "none")]
+
+
+def padded(some: list[list[int]]) -> Padded:
+    width = max(len(one) for one in some)
+    values = [one + [PAD] * (width - len(one)) for one in some]
+    return Padded(torch.tensor(values), torch.tensor([len(one) for one in some]))
+
+
+def search(model: Seq2Seq | Ensemble, some: list[list[int]], beam: int) -> list[Hypothesis]:
+    stepper: Stepper[Any, Any] = model
+    config = SearchConfig(beam_size=beam, max_length=7)
+    with torch.no_grad():
+        if beam == 1:
+            return greedy_search(stepper, padded(some), config)
+        return [hypotheses[0] for hypotheses in beam_search(stepper, padded(some), config)]
+
+
+def outcome(found: list[Hypothesis]) -> list[tuple[tuple[int, ...], Any]]:
+    return [(one.ids, pytest.approx(one.score, abs=1e-9)) for one in found]
+
+
+@torch.no_grad()
+def test_probabilities_and_attention_are_the_mean_of_the_models(models: list[Seq2Seq]) -> None:
+    ensemble, source = Ensemble(models), padded(SENTENCES[:2])
+    memory, state = ensemble.start(source)
+    alone = [model.start(source) for model in models]
+    for token in (BOS, 4, 9):  # each model's state goes on, not only its first
+        tokens = torch.full((2, 1), token)
+        step = ensemble.step(memory, state, tokens)
+        singles = [model.step(*begun, tokens) for model, begun in zip(models, alone, strict=True)]
+        shares = [one.log_probs.exp() for one in singles]
+        assert_close(step.log_probs.exp(), (shares[0] + shares[1] + shares[2]) / 3)
+        looks = [one.attention for one in singles]
+        assert_close(step.attention, (looks[0] + looks[1] + looks[2]) / 3)
+        state = step.state
+        alone = [(begun[0], one.state) for begun, one in zip(alone, singles, strict=True)]
+
+
+@torch.no_grad()
+def test_the_mean_by_hand() -> None:
+    first, second = model_of(1), model_of(2)
+    for model, shift in ((first, 0.0), (second, 30.0)):
+        torch.nn.init.zeros_(model.head.weight)
+        torch.nn.init.zeros_(model.head.bias)
+        model.head.bias[4] = shift
+    ensemble = Ensemble([first, second])
+    step = ensemble.step(*ensemble.start(padded([[5]])), torch.tensor([[BOS]]))
+    shares = step.log_probs[0, 0].exp()
+    assert shares[4].item() == pytest.approx((1 / VOCAB + 1) / 2)
+    assert shares[5].item() == pytest.approx(1 / VOCAB / 2)
+
+
+@torch.no_grad()
+def test_one_model_is_itself() -> None:
+    model, source, tokens = model_of(1), padded(SENTENCES), torch.full((5, 1), BOS)
+    ensemble = Ensemble([model])
+    together = ensemble.step(*ensemble.start(source), tokens)
+    alone = model.step(*model.start(source), tokens)
+    assert torch.equal(together.log_probs, alone.log_probs)
+    assert torch.equal(together.attention, alone.attention)
+    assert ensemble.device == model.device
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_equal_models_find_what_one_finds(beam: int, count: int) -> None:
+    model = model_of(1)
+    expected = search(model, SENTENCES, beam)
+    assert len({one.ids for one in expected}) > 2
+    assert [(one.ids, one.score) for one in search(Ensemble([model] * count), SENTENCES, beam)] == (
+        outcome(expected)
+    )
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_batch_order_and_neighbours_change_nothing(models: list[Seq2Seq], beam: int) -> None:
+    ensemble = Ensemble(models)
+    expected = outcome([one for some in SENTENCES for one in search(ensemble, [some], beam)])
+    together = search(ensemble, SENTENCES, beam)
+    assert [(one.ids, one.score) for one in together] == expected
+    backwards = search(ensemble, SENTENCES[::-1], beam)
+    assert [(one.ids, one.score) for one in backwards] == expected[::-1]
+
+
+def test_the_order_of_the_models_does_not_matter(models: list[Seq2Seq]) -> None:
+    there = search(Ensemble(models), SENTENCES, 3)
+    back = search(Ensemble(models[::-1]), SENTENCES, 3)
+    assert [(one.ids, one.score) for one in back] == outcome(there)
