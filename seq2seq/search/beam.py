@@ -68,7 +68,8 @@ def beam_search(
 
     At each step the ``K`` best continuations of the living hypotheses are looked at: those that
     end are finished, and the best ``K`` that do not end live on. A sentence is done when ``K``
-    hypotheses are finished or its limit is reached.
+    hypotheses are finished and none that lives scores better than the best of them, or when its
+    limit is reached.
     """
     size = config.beam_size
     memory, state = stepper.start(source)
@@ -131,9 +132,13 @@ def _done(beams: _Beams, found: list[list[Hypothesis]], config: SearchConfig) ->
     """Returns which sentences need no further step."""
     done = []
     dead = beams.scores.isneginf().all(dim=1) | (beams.limits < beams.prefix.shape[2])
-    for sentence, over in zip(beams.sentences.tolist(), dead.tolist(), strict=True):
+    # What the best living hypothesis scores so far.
+    hopes = beams.scores[:, 0] / (beams.prefix.shape[2] - 1) ** config.length_penalty
+    sentences = beams.sentences.tolist()
+    for sentence, over, hope in zip(sentences, dead.tolist(), hopes.tolist(), strict=True):
         if over and not found[sentence]:  # nothing may follow: say so with an empty text
             looked = beams.history[0][1][:0, 0]
             found[sentence].append(Hypothesis((), -torch.inf, looked))
-        done.append(over or len(found[sentence]) >= config.beam_size)
+        enough = len(found[sentence]) >= config.beam_size
+        done.append(over or (enough and max(one.score for one in found[sentence]) >= hope))
     return torch.tensor(done, dtype=torch.bool, device=beams.scores.device)
