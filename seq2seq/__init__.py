@@ -7,18 +7,35 @@ wait for torch.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seq2seq.experiment import Run, train
-    from seq2seq.inference import Translation, Translator, load
+    from seq2seq.experiment import train
+    from seq2seq.generation import Generator, Request, Sample, Surprisal
+    from seq2seq.inference import Translation, Translator
+    from seq2seq.loading import load
+    from seq2seq.runs import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "Translation", "Translator", "load", "train"]
+__all__ = [
+    "Generator",
+    "Request",
+    "Run",
+    "Sample",
+    "Surprisal",
+    "Translation",
+    "Translator",
+    "load",
+    "train",
+]
 
 _HOMES = {
-    "Run": "seq2seq.experiment",
+    "Run": "seq2seq.runs",
     "train": "seq2seq.experiment",
     "Translation": "seq2seq.inference",
     "Translator": "seq2seq.inference",
-    "load": "seq2seq.inference",
+    "Generator": "seq2seq.generation",
+    "Request": "seq2seq.generation",
+    "Sample": "seq2seq.generation",
+    "Surprisal": "seq2seq.generation",
+    "load": "seq2seq.loading",
 }
 
 

@@ -9,17 +9,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import pairwise
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, get_args
 
 from seq2seq import __version__
 from seq2seq.errors import Seq2SeqError, StorageError, nearest
+from seq2seq.measures import MetricName
 
 EXAMPLES = {
     "": """
   seq2seq train recipes/quickstart/config.yaml
   echo 'Total: $5.00' | seq2seq translate runs/quickstart
   seq2seq evaluate runs/quickstart
-  seq2seq score output.txt --reference reference.txt
+  seq2seq generate runs/shakespeare --prompt 'ROMEO:' --temperature 0.8
   seq2seq config translation""",
     "train": """
   seq2seq train recipes/quickstart/config.yaml
@@ -32,13 +33,19 @@ EXAMPLES = {
   echo 'Total: $5.00' | seq2seq translate runs/quickstart
   seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt
   seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5
-  seq2seq translate runs/quickstart source.txt --checkpoint average""",
+  seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3""",
+    "generate": """
+  seq2seq generate runs/shakespeare --prompt 'ROMEO:' --length 500 --temperature 0.8
+  seq2seq generate runs/python-source --prompt 'def ' --seed 1 --stop 'class '
+  seq2seq generate runs/shakespeare --samples 64 --seed 1 --format jsonl --output samples.jsonl
+  seq2seq generate runs/shakespeare --top-p 0.9 --repetition-penalty 1.1
+  seq2seq generate runs/shakespeare --length 100000 --no-end --output play.txt""",
     "evaluate": """
   seq2seq evaluate runs/quickstart
-  seq2seq evaluate runs/quickstart --source test.en --reference test.pt
-  seq2seq evaluate runs/quickstart --metrics exact bleu --beam-size 1
-  seq2seq evaluate runs/quickstart --output translations.txt
-  seq2seq evaluate runs/quickstart --format json""",
+  seq2seq evaluate runs/quickstart --source test.en --reference test.pt --metrics exact bleu
+  seq2seq evaluate runs/g2p/kor-1 --ensemble runs/g2p/kor-2 runs/g2p/kor-3 --mistakes 10
+  seq2seq evaluate runs/quickstart --output translations.txt --format json
+  seq2seq evaluate runs/shakespeare --text sonnets.txt --window 256""",
     "score": """
   seq2seq score output.txt --reference reference.txt
   seq2seq translate runs/quickstart test.en | seq2seq score - --reference test.pt
@@ -54,7 +61,7 @@ EXAMPLES = {
     "config": """
   seq2seq config translation
   seq2seq config translation model.encoder
-  seq2seq config translation train.optimizer.schedule
+  seq2seq config language-model sampling
   seq2seq config translation | grep dropout
   seq2seq config translation --format yaml > config.yaml""",
     "average": """
@@ -192,15 +199,9 @@ def _train(verbs: Verbs) -> None:
     parser.set_defaults(takes_keys=True)
 
 
-def _use(parser: argparse.ArgumentParser) -> None:
+def _run(parser: argparse.ArgumentParser) -> None:
     """Adds the options of everything that uses a trained model."""
     parser.add_argument("run", metavar="RUN", help="folder that `seq2seq train` wrote")
-    parser.add_argument("--beam-size", type=int, metavar="K", help="hypotheses kept; 1 is greedy")
-    parser.add_argument("--length-penalty", type=float, metavar="X", help="0 favours short texts")
-    parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
-    parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
-    parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts at once")
     parser.add_argument(
         "--checkpoint", default="best", metavar="NAME", help="best, last, a step, or a name"
     )
@@ -208,9 +209,23 @@ def _use(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
 
 
+def _search(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of everything that searches for texts."""
+    _run(parser)
+    parser.add_argument(
+        "--ensemble", nargs="+", default=[], metavar="RUN", help="more runs, to translate with RUN"
+    )
+    parser.add_argument("--beam-size", type=int, metavar="K", help="hypotheses kept; 1 is greedy")
+    parser.add_argument("--length-penalty", type=float, metavar="X", help="0 favours short texts")
+    parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
+    parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
+    parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts at once")
+
+
 def _translate(verbs: Verbs) -> None:
     parser = _add(verbs, "translate", "translate files or standard input, line by line")
-    _use(parser)
+    _search(parser)
     parser.add_argument("files", nargs="*", default=["-"], metavar="FILE", help="- is a pipe")
     parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
     parser.add_argument("--format", choices=("text", "jsonl"), default="text")
@@ -220,34 +235,74 @@ def _translate(verbs: Verbs) -> None:
     )
 
 
-def _measured(parser: argparse.ArgumentParser, metrics: Sequence[str]) -> None:
+def _generate(verbs: Verbs) -> None:
+    parser = _add(verbs, "generate", "generate text with a language model")
+    _run(parser)
+    parser.add_argument("--prompt", metavar="TEXT", help="go on from here; default: a beginning")
+    parser.add_argument("--length", type=int, default=500, metavar="N", help="most characters")
+    parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest")
+    parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
+    parser.add_argument("--top-p", type=float, metavar="P", help="only the nucleus, in (0, 1]")
+    parser.add_argument("--min-p", type=float, metavar="P", help="least share of the likeliest")
+    parser.add_argument("--typical", type=float, metavar="P", help="typical tokens, in (0, 1]")
+    parser.add_argument("--repetition-penalty", type=float, metavar="X", help="at least 1")
+    parser.add_argument("--repetition-window", type=int, metavar="N", help="tokens looked back at")
+    parser.add_argument("--stop", nargs="+", default=[], metavar="TEXT", help="end before any")
+    parser.add_argument("--no-end", action="store_true", help="go on where a document would end")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same text")
+    parser.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts")
+    parser.add_argument(
+        "--unknown",
+        choices=("refuse", "replace"),
+        default="refuse",
+        help="what a prompt's characters do that the model does not know",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
+    parser.add_argument("--format", choices=("text", "jsonl"), default="text")
+
+
+def _measured(parser: argparse.ArgumentParser, metrics: Sequence[str], default: str) -> None:
     """Adds the options of everything that prints scores."""
+    names = get_args(MetricName)
     parser.add_argument(
         "--metrics",
         nargs="+",
-        choices=("bleu", "chrf", "ter", "exact"),
+        choices=names,
         default=list(metrics),
         metavar="NAME",
-        help=f"some of bleu, chrf, ter, exact; default: {' '.join(metrics)}",
+        help=f"some of {', '.join(names)}; default: {default}",
     )
     parser.add_argument("--lowercase", action="store_true", help="score without case")
     parser.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _evaluate(verbs: Verbs) -> None:
-    parser = _add(verbs, "evaluate", "translate a test set and score the translations")
-    _use(parser)
+    parser = _add(verbs, "evaluate", "measure a run on a test set, or on a text")
+    _search(parser)
     parser.add_argument("--source", metavar="FILE", help="default: the configuration's data.test")
     parser.add_argument("--reference", metavar="FILE", help="belongs with --source")
     parser.add_argument("--output", metavar="FILE", help="write the translations here")
-    _measured(parser, ["bleu", "chrf", "exact"])
+    parser.add_argument(
+        "--mistakes", type=int, default=0, metavar="N", help="show the N commonest mistakes"
+    )
+    parser.add_argument(
+        "--text", nargs="+", default=[], metavar="FILE", help="for a language model: another text"
+    )
+    parser.add_argument(
+        "--window",
+        type=int,
+        default=256,
+        metavar="N",
+        help="tokens of independent windows; 0: none",
+    )
+    _measured(parser, [], "what suits the task")
 
 
 def _score(verbs: Verbs) -> None:
     parser = _add(verbs, "score", "score translations against references")
     parser.add_argument("hypotheses", metavar="HYPOTHESES", help="one a line; - is a pipe")
     parser.add_argument("--reference", required=True, metavar="FILE", help="one a line")
-    _measured(parser, ["bleu", "chrf", "ter"])
+    _measured(parser, ["bleu", "chrf", "ter"], "bleu chrf ter")
 
 
 def _info(verbs: Verbs) -> None:
@@ -258,7 +313,7 @@ def _info(verbs: Verbs) -> None:
 
 def _config(verbs: Verbs) -> None:
     parser = _add(verbs, "config", "list every key of the configuration")
-    parser.add_argument("task", metavar="TASK", help="translation")
+    parser.add_argument("task", metavar="TASK", help="translation, transduction or language-model")
     parser.add_argument("prefix", nargs="?", default="", help="only the keys below this one")
     parser.add_argument("--format", choices=("table", "yaml"), default="table")
 
@@ -312,7 +367,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"seq2seq {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for add in (
-        _train, _translate, _evaluate, _score, _info, _config, _average, _tokenizer, _data,
+        _train, _translate, _generate, _evaluate, _score,
+        _info, _config, _average, _tokenizer, _data,
     ):  # fmt: skip
         add(verbs)
     return parser

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+import tempfile
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from tqdm import tqdm
@@ -18,14 +19,35 @@ from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.check import check
 from seq2seq.data.sources import CorpusConfig, open_corpus, read_lines
+from seq2seq.data.texts import TextConfig, open_texts
 from seq2seq.errors import CheckpointError, ConfigError, DataError, StorageError, nearest
-from seq2seq.evaluation.metrics import METRICS, Score
+from seq2seq.evaluation.metrics import METRICS, Score, Unit
+from seq2seq.evaluation.mistakes import find_mistakes
 from seq2seq.evaluation.report import scores_json, scores_table
-from seq2seq.inference import Translation, Translator, read_config
-from seq2seq.tasks import TASKS, TranslationConfig, corpus_config
+from seq2seq.generation import Generator, Request
+from seq2seq.inference import Translation, Translator
+from seq2seq.loading import load
+from seq2seq.measures import MetricName
+from seq2seq.runs import read_config
+from seq2seq.search.sampling import SamplingConfig
+from seq2seq.tasks import (
+    TASKS,
+    LanguageModelTaskConfig,
+    Role,
+    TranslationConfig,
+    corpus_config,
+    task_of,
+    text_config,
+)
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 
 LINES_AT_ONCE = 2000
+SAMPLING = tuple(field.name for field in fields(SamplingConfig))
+DEFAULT_METRICS: dict[str, tuple[MetricName, ...]] = {
+    "translation": ("bleu", "chrf", "exact"),
+    "transduction": ("wer", "per", "cer"),
+}
+"""What `evaluate` measures unless told."""
 
 
 def train(options: Namespace) -> None:
@@ -61,13 +83,94 @@ def translate(options: Namespace) -> None:
             bar.update(len(some))
 
 
+def generate(options: Namespace) -> None:
+    """Generates text with a language model."""
+    _use_threads(options)
+    with _as_options(options):
+        request = Request(
+            length=options.length,
+            stop=tuple(options.stop),
+            end=not options.no_end,
+            unknown=options.unknown,
+        )
+        generator = Generator.load(
+            options.run, checkpoint=options.checkpoint, device=options.device
+        )
+        generator.sampling = replace(generator.sampling, **_asked(options, SAMPLING))
+        one = options.samples == 1 and options.format == "text"
+        texts = (_as_it_comes if one else _several)(generator, options, request)
+        with _output(options.output) as out:
+            for text in texts:
+                print(text, end="", file=out, flush=True)
+
+
+def _as_it_comes(generator: Generator, options: Namespace, request: Request) -> Iterator[str]:
+    """Yields one text, each character as soon as it is certain."""
+    pieces = generator.continued(options.prompt, request, seed=options.seed)
+    yield options.prompt or ""
+    with tqdm(desc="generate", unit=" characters", disable=None if options.output else True) as bar:
+        for piece in pieces:
+            yield piece
+            bar.update(len(piece))
+    yield "\n"
+
+
+def _several(generator: Generator, options: Namespace, request: Request) -> Iterator[str]:
+    """Yields several texts, parted by lines of dashes, or one record a line."""
+    found = generator.samples(options.prompt, options.samples, request, seed=options.seed)
+    for number, one in enumerate(tqdm(found, "generate", options.samples, disable=None)):
+        if options.format == "jsonl":
+            yield json.dumps(asdict(one), ensure_ascii=False) + "\n"
+        else:
+            between = "-" * 40 + "\n" if number else ""
+            yield f"{between}{one.prompt}{one.text}\n"
+
+
 def evaluate(options: Namespace) -> None:
+    """Measures a run: translates a test set, or scores a text."""
+    if isinstance(read_config(Path(options.run)), LanguageModelTaskConfig):
+        _evaluate_text(options)
+    else:
+        _evaluate_pairs(options)
+
+
+def _evaluate_text(options: Namespace) -> None:
+    """Prints how well a language model predicts a text."""
+    names = ("source", "reference", "metrics", "output", "ensemble", "mistakes")
+    used = [name for name in names if getattr(options, name)]
+    if used:
+        raise ConfigError(
+            f"--{used[0]}: is for pairs; {options.run} is a language model, see --text"
+        )
+    _use_threads(options)
+    generator = Generator.load(options.run, checkpoint=options.checkpoint, device=options.device)
+    config = read_config(Path(options.run))
+    assert isinstance(config, LanguageModelTaskConfig)
+    if options.text:
+        where, folder = TextConfig(files=tuple(options.text)), Path()
+    else:
+        role: Role = "valid" if config.data.test is None else "test"
+        where, folder = text_config(config, role), Path(config.data.folder)
+    texts = open_texts(where, folder)
+    with tempfile.TemporaryDirectory(prefix="seq2seq-evaluate-") as cache, _as_options(options):
+        scores = experiment.evaluate_text(generator, texts, Path(cache), options.window)
+    _print_scores(scores, options.format)
+
+
+def _evaluate_pairs(options: Namespace) -> None:
     """Translates a test set and prints scores."""
     if (options.source is None) != (options.reference is None):
         raise ConfigError("--source: must come with --reference, and the other way round")
+    if options.text:
+        raise ConfigError("--text: is for language models; give --source and --reference")
+    if options.mistakes < 0:
+        raise ConfigError(f"--mistakes: must be at least 0, got {options.mistakes}")
+    if options.mistakes and options.format == "json":
+        raise ConfigError("--mistakes: must be 0 where --format is json, or use --format table")
     translator = _translator(options)
+    config = read_config(Path(options.run))
+    assert isinstance(config, TranslationConfig)
     if options.source is None:
-        config = read_config(Path(options.run))
         if config.data.test is None:
             raise ConfigError(
                 f"{options.run}: its configuration has no data.test; give --source and --reference"
@@ -76,17 +179,22 @@ def evaluate(options: Namespace) -> None:
     else:
         pair = CorpusConfig(source=options.source, target=options.reference)
         corpus = open_corpus(pair, Path())
+    pairs = list(corpus.pairs())
     with _output(options.output) as out:
         scores, found = experiment.evaluate(
             translator,
-            list(corpus.pairs()),
-            options.metrics,
+            pairs,
+            options.metrics or DEFAULT_METRICS[config.task],
             lowercase=options.lowercase,
             batch_size=options.batch_size,
         )
         if options.output:
             out.writelines(f"{_one_line(text)}\n" for text in found)
     _print_scores(scores, options.format)
+    if options.mistakes:
+        unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
+        sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+        print("\n" + find_mistakes(sources, found, references, unit).table(options.mistakes))
 
 
 def score(options: Namespace) -> None:
@@ -110,7 +218,9 @@ def info(options: Namespace) -> None:
     for number, run in enumerate(options.runs):
         print(("\n" if number else "") + experiment.describe_run(Path(run)))
         if options.weights:
-            print("\n".join(experiment.summary(Translator.load(run, device="cpu").model)))
+            model = load(run, device="cpu").model
+            assert isinstance(model, torch.nn.Module)
+            print("\n".join(experiment.summary(model)))
 
 
 def config(options: Namespace) -> None:
@@ -129,7 +239,7 @@ def config(options: Namespace) -> None:
     if options.format == "yaml":
         if options.prefix:
             raise ConfigError("PREFIX: must be left out where --format is yaml: a whole file")
-        print(configuration.dump(TranslationConfig()), end="")
+        print(configuration.dump(TASKS[options.task]()), end="")
         return
     for key, kind, default, text in kept:
         print(f"{key}: {kind} = {default}\n    {text}")
@@ -167,7 +277,12 @@ def tokenizer_decode(options: Namespace) -> None:
 
 def data_check(options: Namespace) -> None:
     """Reports what is odd about the corpora of a configuration."""
-    settings = configuration.load(TranslationConfig, options.config, options.keys).data
+    mapping = configuration.read(Path(options.config)) if options.config else {}
+    task = task_of(mapping, str(options.config))
+    config = configuration.from_mapping(task, mapping, options.keys, str(options.config))
+    if not isinstance(config, TranslationConfig):
+        raise ConfigError(f"{options.config}: its task is {config.task}; only pairs are checked")
+    settings = config.data
     given = {
         role: open_corpus(where, Path(settings.folder))
         for role in ("train", "valid", "test")
@@ -183,23 +298,44 @@ def data_check(options: Namespace) -> None:
         print(f"- {problem}")
 
 
-def _translator(options: Namespace) -> Translator:
-    """Loads the run, with the search that the options ask for."""
+def _use_threads(options: Namespace) -> None:
+    """Sets the number of threads that the options ask for."""
     if options.threads < 0:
         raise ConfigError(f"--threads: must be 0 (all) or more, got {options.threads}")
     if options.threads:
         torch.set_num_threads(options.threads)
+
+
+def _asked(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Returns the settings that were given as options."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+@contextmanager
+def _as_options(options: Namespace) -> Iterator[None]:
+    """Names settings in messages as the command line does: length_penalty is --length-penalty."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        key, colon, rest = str(error).partition(":")
+        if key not in options:
+            raise
+        raise type(error)(f"--{key.replace('_', '-')}{colon}{rest}") from None
+
+
+def _translator(options: Namespace) -> Translator:
+    """Loads the run, with the search that the options ask for."""
+    _use_threads(options)
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
-    translator = Translator.load(options.run, checkpoint=options.checkpoint, device=options.device)
+    translator = Translator.load(
+        options.run, *options.ensemble, checkpoint=options.checkpoint, device=options.device
+    )
     names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
-    asked = {name: value for name in names if (value := getattr(options, name)) is not None}
+    with _as_options(options):
+        search = replace(translator.search, **_asked(options, names))
     n_best = getattr(options, "n_best", 1)
-    try:
-        search = replace(translator.search, **asked)
-        translator.search = replace(search, beam_size=max(search.beam_size, n_best))
-    except ConfigError as error:
-        raise ConfigError(f"--{str(error).replace('_', '-', 2)}") from None
+    translator.search = replace(search, beam_size=max(search.beam_size, n_best))
     return translator
 
 

@@ -45,7 +45,7 @@ def load(
     Raises:
         ConfigError: If the file cannot be read, or a key or value cannot be used.
     """
-    mapping = {} if path is None else _read_file(Path(path))
+    mapping = {} if path is None else read(Path(path))
     return from_mapping(cls, mapping, overrides, where=str(path))
 
 
@@ -465,7 +465,12 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_text)
 
 
-def _read_file(path: Path) -> Mapping[Any, object]:
+def read(path: Path) -> Mapping[Any, object]:
+    """Returns the content of a YAML file, its keys and values unchecked.
+
+    Raises:
+        ConfigError: The file cannot be read, or is no mapping.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from seq2seq import config as configuration
-from seq2seq.data.store import flatten, pad
-from seq2seq.errors import CheckpointError, nearest, require
+from seq2seq.data.layout import flatten, pad
+from seq2seq.errors import CheckpointError, require
 from seq2seq.evaluation.report import plot_attention
+from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.runs import PIPELINE, load_model, read_config
 from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import Hypothesis, SearchConfig
-from seq2seq.tasks import TASKS, Pipelines, TranslationConfig, build_model
-from seq2seq.training.checkpoint import Checkpoints
-from seq2seq.training.trainer import load_weights, pick_device
+from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper
+from seq2seq.tasks import Pipelines, TranslationConfig, build_model
 
-CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
 MOST_TOKENS = 1000
 """Longer sources are cut."""
 USUAL_TOKENS = 100
@@ -67,26 +64,42 @@ class Translator:
     'Total: US$ 5,00'
     """
 
-    def __init__(self, model: Seq2Seq, pipelines: Pipelines, search: SearchConfig) -> None:
+    def __init__(
+        self, model: Seq2Seq | Ensemble, pipelines: Pipelines, search: SearchConfig
+    ) -> None:
         self.model = model
         self.pipelines = pipelines
         self.search = search
 
     @classmethod
     def load(
-        cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto"
+        cls,
+        run: str | Path,
+        *others: str | Path,
+        checkpoint: str = "best",
+        device: str = "auto",
     ) -> "Translator":
-        """Loads a run folder.
+        """Loads a run folder, or several that translate together as an ensemble.
 
         Raises:
-            CheckpointError: It is no run folder, or the checkpoint is missing or damaged.
+            CheckpointError: One is no run folder, its checkpoint is missing or damaged, or its
+                vocabulary is another than the first one's.
         """
-        folder = Path(run)
-        config = read_config(folder)
-        pipelines = Pipelines.load(folder / PIPELINE)
-        model = build_model(config, pipelines)
-        load_weights(model, Checkpoints(folder / CHECKPOINTS).get(checkpoint))
-        return cls(model.to(pick_device(device, "device")).eval(), pipelines, config.search)
+        folders = [Path(one) for one in (run, *others)]
+        configs = [_pair_config(folder) for folder in folders]
+        pipelines = [Pipelines.load(folder / PIPELINE) for folder in folders]
+        models = []
+        for folder, config, own in zip(folders, configs, pipelines, strict=True):
+            if own.fingerprint != pipelines[0].fingerprint:
+                raise CheckpointError(
+                    f"{folder}: its tokenizers or vocabularies differ from those of {folders[0]}; "
+                    "an ensemble needs runs that were trained on the same data"
+                )
+            model = build_model(config, own)
+            load_model(model, folder, checkpoint, device)
+            models.append(model)
+        together = Ensemble(models) if others else models[0]
+        return cls(together, pipelines[0], configs[0].search)
 
     def __call__(
         self,
@@ -128,10 +141,11 @@ class Translator:
 
     def _search(self, rows: list[list[int]], search: SearchConfig) -> list[list[Hypothesis]]:
         """Searches for the hypotheses of one batch."""
+        stepper: Stepper[Any, Any] = self.model
         source = pad(*flatten(rows)).to(self.model.device)
         if search.beam_size == 1:
-            return [[one] for one in greedy_search(self.model, source, search)]
-        return beam_search(self.model, source, search)
+            return [[one] for one in greedy_search(stepper, source, search)]
+        return beam_search(stepper, source, search)
 
     def _read(self, row: list[int], found: list[Hypothesis]) -> Translation:
         """Turns hypotheses into text."""
@@ -150,6 +164,14 @@ class Translator:
         return replace(some[0], alternatives=tuple(some))
 
 
+def _pair_config(folder: Path) -> TranslationConfig:
+    """Reads the configuration of a run that translates."""
+    config = read_config(folder)
+    if not isinstance(config, TranslationConfig):
+        raise CheckpointError(f"{folder}: its task is {config.task}; use `seq2seq generate`")
+    return config
+
+
 def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
     """Yields the texts of each batch, similar lengths together; empty texts are left out.
 
@@ -164,32 +186,3 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
             batch.append(index)
     if batch:
         yield batch
-
-
-def read_config(folder: Path) -> TranslationConfig:
-    """Reads the configuration of a run.
-
-    Raises:
-        CheckpointError: The folder is no run folder.
-    """
-    path = folder / CONFIG
-    if not path.is_file():
-        beside = [run.name for run in folder.parent.glob("*") if (run / CONFIG).is_file()]
-        what = "is not a run folder" if folder.exists() else "does not exist"
-        raise CheckpointError(
-            f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
-            + nearest(folder.name, beside)
-        )
-    try:
-        mapping: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
-        raise CheckpointError(f"{path}: is damaged ({' '.join(str(error).split())})") from error
-    task = str(mapping.get("task")) if isinstance(mapping, dict) else None
-    if task not in TASKS:
-        raise CheckpointError(f"{path}: task: must be one of {', '.join(TASKS)}, got {task!r}")
-    return configuration.load(TASKS[task], path)
-
-
-def load(run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Translator:
-    """Loads a run folder as what its task makes of it: a :class:`Translator`."""
-    return Translator.load(run, checkpoint=checkpoint, device=device)

@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import logging
+import math
 import os
 import pty
 import random
@@ -23,7 +24,7 @@ import yaml
 from seq2seq import __version__
 from seq2seq import config as configuration
 from seq2seq.cli import EXAMPLES, main, make_parser
-from seq2seq.tasks import TranslationConfig
+from seq2seq.tasks import TASKS
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
 TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -43,6 +44,19 @@ model:
 train: {steps: 6, epochs: 0, validate_every: 2, threads: 1, precision: float32}
 search: {max_length: 8}
 """
+TEXT = "the cat sat. the dog ran.\n"
+TEXT_CONFIG = """\
+task: language-model
+folder: lm
+data:
+  cache: cache
+  train: {files: [text.txt]}
+  valid: {files: [text.txt], share: [0, 0.1]}
+  batch: {rows: 4, steps: 16}
+model: {embedding_size: 8, layers: {hidden_size: 8, layers: 1}}
+train: {steps: 4, epochs: 0, threads: 1, precision: float32}
+validation: {sample: 0, window: 0}
+"""
 COMMAND = [sys.executable, "-m", "seq2seq.cli"]
 Refused = Callable[..., str]
 Ran = Callable[..., str]
@@ -59,12 +73,17 @@ def write_corpus(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with corpora, files of all kinds of bad input, and a tiny trained run."""
+    """A folder with corpora, files of all kinds of bad input, and tiny trained runs."""
     folder = tmp_path_factory.mktemp("cli")
     write_corpus(folder)
     train = (folder / "train.de").read_bytes()
     for name, content in {
         "config.yaml": CONFIG.encode(),
+        "text.yaml": TEXT_CONFIG.encode(),
+        "text.txt": TEXT.encode() * 40,
+        "poem.yaml": b"task: language-modle\n",
+        "short.tsv": b"a\tb\tc\nd\te\tf\ng\n",
+        "named.tsv": b"word\tsound\na\tb\n",
         "empty.yaml": b"",
         "list.yaml": b"- a\n",
         "broken.yaml": b"model: [1\n",
@@ -88,6 +107,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.chdir(folder)
     try:
         assert main(["train", "config.yaml"]) == 0
+        assert main(["train", "text.yaml"]) == 0
     finally:
         os.chdir(before)
         forget_log()
@@ -291,6 +311,28 @@ def test_a_folder_of_datasets(tmp_path: Path, ran: Ran) -> None:
     assert out.startswith(f"{tmp_path}/run: best at step 2: valid_loss ")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("short.tsv", "short.tsv: line 3: has 1 of the 2 columns needed; tabs part them"),
+        (
+            "short.tsv --data.train.source_column 0 --data.train.target_column 3",
+            "short.tsv: line 1: has 3 of the 4 columns needed; tabs part them",
+        ),
+        (
+            "named.tsv --data.train.source_column word --data.train.target_column sond",
+            "named.tsv: line 1: has no column sond; found word, sound; did you mean 'sound'?",
+        ),
+    ],
+)
+def test_train_refuses_tables_without_the_columns(
+    words: str, message: str, refused: Refused
+) -> None:
+    sides = "--data.train.source none --data.train.target none"
+    line = f"train config.yaml --folder new {sides} --data.train.path {words}"
+    assert refused(line) == message
+
+
 # --- train: again
 
 
@@ -321,7 +363,7 @@ def test_a_dry_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     found = capsys.readouterr()
     assert found.out == ""
     last = found.err.splitlines()[-1]
-    assert last == "dry run: two updates, validation, save, load and translation work"
+    assert last == "dry run: two updates, validation, save, load and use work"
 
 
 def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> None:
@@ -530,6 +572,113 @@ def test_a_conversation_line_by_line() -> None:
     os.close(ours)
 
 
+# --- generate
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--prompt ''",
+            "--prompt: is empty; give some text, or leave it out to begin as documents begin",
+        ),
+        (
+            "--prompt 'the käse'",
+            "--prompt: the vocabulary lacks 'k' (U+006B), 'ä' (U+00E4); leave out what it lacks, "
+            "or read it as unknown with --unknown replace (in Python: unknown='replace')",
+        ),
+        ("--temperature -0.5", "--temperature: must be at least 0, got -0.5"),
+        ("--temperature inf", "--temperature: must be finite, got inf"),
+        ("--temperature nan", "--temperature: must be at least 0, got nan"),
+        ("--top-p 0", "--top-p: must be in (0, 1], got 0.0"),
+        ("--top-p 1.5", "--top-p: must be in (0, 1], got 1.5"),
+        ("--top-k -1", "--top-k: must be at least 0, got -1"),
+        ("--min-p 1", "--min-p: must be in [0, 1), got 1.0"),
+        ("--typical 0", "--typical: must be in (0, 1], got 0.0"),
+        ("--repetition-penalty 0.5", "--repetition-penalty: must be at least 1, got 0.5"),
+        ("--repetition-window 0", "--repetition-window: must be at least 1, got 0"),
+        ("--length 0", "--length: must be at least 1, got 0"),
+        ("--samples 0", "--samples: must be at least 1, got 0"),
+        ("--stop ''", "--stop: must be not empty, got ''"),
+        ("--stop b ''", "--stop: must be not empty, got ''"),
+        ("--seed -1", "--seed: must be at least 0, got -1"),
+        ("--threads -1", "--threads: must be 0 (all) or more, got -1"),
+        ("--output other", "other is a directory; a file is needed"),
+        ("--output no/out", "no/out: cannot be written (No such file or directory)"),
+        (
+            "--checkpoint 7",
+            "lm/checkpoints: no checkpoint '7'; accepted: best, last, step-0000004",
+        ),
+        (
+            "--unknown replce",
+            "--unknown: must be one of refuse, replace, got 'replce'; did you mean 'replace'?",
+        ),
+        (
+            "--length x",
+            "argument --length: invalid int value: 'x'; see `seq2seq generate --help`",
+        ),
+        (
+            "--temprature 1",
+            "--temprature: unexpected argument; did you mean '--temperature'?; see `seq2seq "
+            "generate --help`",
+        ),
+    ],
+)
+def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
+    assert refused(f"generate lm {words}") == message
+    assert refused(f"generate lm --format jsonl {words}") == message
+
+
+def test_verbs_of_other_tasks(refused: Refused) -> None:
+    generate = "run: its task is translation; use `seq2seq translate`"
+    translate = "lm: its task is language-model; use `seq2seq generate`"
+    assert refused("generate run") == generate
+    assert refused("translate lm test.de") == translate
+    assert refused("translate run test.de --ensemble lm") == translate
+    message = "text.yaml: its task is language-model; only pairs are checked"
+    assert refused("data check text.yaml") == message
+    assert refused("train poem.yaml") == (
+        "poem.yaml: task: must be one of translation, transduction, language-model, got "
+        "'language-modle'; did you mean 'language-model'?"
+    )
+
+
+def test_the_same_seed_generates_the_same(ran: Ran, tmp_path: Path) -> None:
+    words = "generate lm --prompt 'the ' --length 30 --no-end --seed 1"
+    text = ran(words)
+    assert text.startswith("the ")
+    assert len(text) == 4 + 30 + 1
+    assert ran(words) == text
+    assert ran(f"{words} --output {tmp_path}/out") == ""
+    assert (tmp_path / "out").read_text(encoding="utf-8") == text
+    assert ran(words.replace("--seed 1", "--seed 2")) != text
+    several = ran(f"{words} --samples 3")
+    first, *others = several.split("-" * 40 + "\n")
+    assert first == text
+    assert len(others) == 2
+
+
+def test_unknown_characters_may_be_replaced(ran: Ran) -> None:
+    words = "--unknown replace --length 9 --no-end --temperature 0"
+    text = ran(f"generate lm --prompt 'the käse' {words}")
+    assert text.startswith("the käse")
+    assert len(text) == 8 + 9 + 1
+
+
+def test_records_of_samples(ran: Ran) -> None:
+    words = "generate lm --prompt 'the ' --length 12 --seed 5 --format jsonl"
+    rows = [json.loads(line) for line in ran(f"{words} --samples 10").splitlines()]
+    assert [row["number"] for row in rows] == list(range(10))
+    for row in rows:
+        assert set(row) == {"prompt", "text", "seed", "number", "ending"}
+        assert (row["prompt"], row["seed"]) == ("the ", 5)
+        assert (row["ending"] == "length") == (len(row["text"]) == 12)
+    assert [json.loads(line) for line in ran(words).splitlines()] == rows[:1]
+    stopped = json.loads(ran(f"{words} --stop . t e ' ' a --length 200 --no-end"))
+    assert stopped["ending"] == "stop"
+    assert not set(stopped["text"]) & set(".te a")
+
+
 # --- evaluate and score
 
 
@@ -557,8 +706,38 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --metrics blue",
-            "--metrics: must be one of bleu, chrf, ter, exact, got 'blue'; did you mean 'bleu'?",
+            "--metrics: must be one of bleu, chrf, ter, exact, wer, per, cer, got 'blue'; did you "
+            "mean 'bleu'?",
         ),
+        (
+            "evaluate run --text text.txt",
+            "--text: is for language models; give --source and --reference",
+        ),
+        ("evaluate run --mistakes -1", "--mistakes: must be at least 0, got -1"),
+        (
+            "evaluate run --mistakes 3 --format json",
+            "--mistakes: must be 0 where --format is json, or use --format table",
+        ),
+        *(
+            (
+                f"evaluate lm --{words}",
+                f"--{words.split()[0]}: is for pairs; lm is a language model, see --text",
+            )
+            for words in (
+                "source test.de --reference test.en",
+                "reference test.en",
+                "metrics bleu",
+                "output out",
+                "ensemble lm",
+                "mistakes 3",
+            )
+        ),
+        ("evaluate lm --text txet.txt", "txet.txt does not exist; did you mean 'text.txt'?"),
+        (
+            "evaluate lm --text empty.de",
+            "empty.de: holds no text; at least one character is needed",
+        ),
+        ("evaluate lm --window -1", "--window: must be at least 0, got -1"),
         ("evaluate run --output no/out", "no/out: cannot be written (No such file or directory)"),
         (
             "score test.en --reference train.en",
@@ -569,6 +748,53 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
 )
 def test_evaluate_and_score_refuse(line: str, message: str, refused: Refused) -> None:
     assert refused(line) == message
+
+
+def test_evaluate_scores_texts(ran: Ran) -> None:
+    rows = json.loads(ran("evaluate lm --text text.txt --window 8 --format json"))
+    names = ["nats per token", "bits per character", "perplexity", "nats per token"]
+    assert [row["name"] for row in rows] == names
+    nats, bits, perplexity, parts = (row["value"] for row in rows)
+    tokens, characters = 40 * len(TEXT) + 1, 40 * len(TEXT)
+    assert rows[0]["signature"] == f"tokens:{tokens}|characters:{characters}|state:carried"
+    assert rows[3]["signature"] == f"tokens:{tokens}|state:zero every 8 tokens"
+    assert bits == pytest.approx(nats * tokens / characters / math.log(2))
+    assert perplexity == pytest.approx(math.exp(nats))
+    assert parts != nats
+    assert json.loads(ran("evaluate lm --text text.txt --window 0 --format json")) == rows[:3]
+    valid = ran("evaluate lm --window 0")
+    assert [line.split()[0] for line in valid.splitlines()] == [
+        "metric",
+        "nats",
+        "bits",
+        "perplexity",
+    ]
+
+
+def test_mistakes_follow_the_scores(ran: Ran) -> None:
+    table = ran("evaluate run")
+    both = ran("evaluate run --mistakes 2")
+    assert both.startswith(f"{table}\nconfusions: ")
+    assert "\n\nwrong lines: " in both
+    assert "\n\nerror rates by characters of the source\n" in both
+
+
+def test_an_ensemble_of_runs(ran: Ran, refused: Refused, tmp_path: Path) -> None:
+    train = "train config.yaml --train.steps 2"
+    ran(f"{train} --train.seed 2 --folder {tmp_path}/run")
+    ran(f"{train} --target.tokenizer char --folder {tmp_path}/other")
+    own = ran("evaluate run --format json")
+    assert json.loads(ran("evaluate run --ensemble run --format json")) == json.loads(own)
+    together = ran(f"translate run test.de --ensemble {tmp_path}/run run --beam-size 3")
+    assert len(together.splitlines()) == 8
+    assert ran("translate run test.de --ensemble run") == ran("translate run test.de")
+    table = ran(f"evaluate run --ensemble {tmp_path}/run --metrics wer per cer")
+    assert [line.split()[0] for line in table.splitlines()] == ["metric", "WER", "PER", "CER"]
+    assert refused(f"evaluate run --ensemble {tmp_path}/run {tmp_path}/other") == (
+        f"{tmp_path}/other: its tokenizers or vocabularies differ from those of run; an ensemble "
+        "needs runs that were trained on the same data"
+    )
+    assert refused("translate run test.de --ensemble rnu").endswith("; did you mean 'run'?")
 
 
 def test_evaluate_needs_a_test_set(refused: Refused, tmp_path: Path) -> None:
@@ -596,13 +822,22 @@ def test_info_describes_runs_and_changes_nothing(ran: Ran) -> None:
     assert "source_input.weight" in both
 
 
+def test_info_describes_a_language_model(ran: Ran) -> None:
+    lines = ran("info lm --weights").splitlines()
+    assert lines[:2] == ["run          lm", "task         language-model"]
+    assert lines[2] == f"vocabulary   {4 + len(set(TEXT))}"
+    assert any(line.startswith("best         step-0000004: valid_loss ") for line in lines)
+    assert any(line.startswith("input.weight ") for line in lines)
+
+
 def test_info_refuses_what_is_no_run(refused: Refused) -> None:
     assert refused("info other").startswith("other: is not a run folder; expected a folder with")
     assert refused("info rnu").endswith("; did you mean 'run'?")
 
 
-def test_every_key_has_a_type_a_default_and_a_help_text(ran: Ran) -> None:
-    lines = ran("config translation").splitlines()
+@pytest.mark.parametrize("task", TASKS)
+def test_every_key_has_a_type_a_default_and_a_help_text(task: str, ran: Ran) -> None:
+    lines = ran(f"config {task}").splitlines()
     assert len(lines) > 100
     for key, text in zip(lines[::2], lines[1::2], strict=True):
         assert ": " in key.partition(" = ")[0], key
@@ -616,9 +851,10 @@ def test_a_prefix_shows_its_section_only(ran: Ran) -> None:
     assert all(key.startswith("model.encoder.") for key in keys)
 
 
-def test_yaml_loads_as_the_defaults(ran: Ran, tmp_path: Path) -> None:
-    (tmp_path / "all.yaml").write_text(ran("config translation --format yaml"))
-    assert configuration.load(TranslationConfig, tmp_path / "all.yaml") == TranslationConfig()
+@pytest.mark.parametrize("task", TASKS)
+def test_yaml_loads_as_the_defaults(task: str, ran: Ran, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(ran(f"config {task} --format yaml"))
+    assert configuration.load(TASKS[task], tmp_path / "all.yaml") == TASKS[task]()
 
 
 @pytest.mark.parametrize(
@@ -626,7 +862,8 @@ def test_yaml_loads_as_the_defaults(ran: Ran, tmp_path: Path) -> None:
     [
         (
             "translaton",
-            "TASK: must be one of translation, got 'translaton'; did you mean 'translation'?",
+            "TASK: must be one of translation, transduction, language-model, got 'translaton'; did "
+            "you mean 'translation'?",
         ),
         (
             "translation model.encodr",
@@ -780,8 +1017,8 @@ def test_data_check_needs_data(refused: Refused) -> None:
         ("", "the following arguments are required: VERB; see `seq2seq --help`"),
         (
             "trian",
-            "VERB: must be one of train, translate, evaluate, score, info, config, average, "
-            "tokenizer, data, got 'trian'; did you mean 'train'?",
+            "VERB: must be one of train, translate, generate, evaluate, score, info, config, "
+            "average, tokenizer, data, got 'trian'; did you mean 'train'?",
         ),
         (
             "tokenizer encod",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.data.store import flatten, make_batch
+from seq2seq.data.layout import flatten, make_batch
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import CellName
@@ -39,7 +39,7 @@ def test_loss_and_gradients_are_the_processors(cell: CellName) -> None:
     found = []
     for device in (torch.device("cpu"), CUDA):
         model.to(device).zero_grad()
-        loss = model(batch.to(device), 0.1)
+        loss = model(batch.to(device), 0.1).nats
         loss.backward()
         grads = [one.grad.cpu() for one in model.parameters() if one.grad is not None]
         found.append((loss.detach().cpu(), grads))

@@ -12,14 +12,14 @@ import torch
 from seq2seq import config as configuration
 from seq2seq.data.sources import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.experiment import Run, average, describe_run, evaluate, train
-from seq2seq.inference import Translator, read_config
+from seq2seq.experiment import average, describe_run, evaluate, train
+from seq2seq.inference import Translator
+from seq2seq.runs import Run, read_config
 from seq2seq.search.stepper import SearchConfig
 from seq2seq.tasks import TranslationConfig
-from seq2seq.tensors import Batch
 from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.interruption import Interrupted
-from seq2seq.training.trainer import Trainer
+from seq2seq.training.trainer import AnyBatch, Trainer
 
 PAIRS: list[Pair] = [(f"satz {n}", f"sentence {n}") for n in range(24)]
 BASE: dict[str, Any] = {
@@ -248,7 +248,7 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         run = go(tmp_path / "run", dry_run=True, data__cache=str(tmp_path / "cache"))
     assert list(tmp_path.iterdir()) == []
     assert run.folder == tmp_path / "run"
-    message = "dry run: two updates, validation, save, load and translation work"
+    message = "dry run: two updates, validation, save, load and use work"
     assert caplog.messages[-1] == message
 
 
@@ -273,7 +273,7 @@ def test_a_run_stopped_before_its_first_validation_is_described(
 ) -> None:
     update = Trainer.update
 
-    def stop(trainer: Trainer, group: list[Batch]) -> None:
+    def stop(trainer: Trainer, group: list[AnyBatch]) -> None:
         update(trainer, group)
         os.kill(os.getpid(), signal.SIGTERM)
 

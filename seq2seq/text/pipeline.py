@@ -13,6 +13,7 @@ from seq2seq.errors import CheckpointError, DataError, nearest, require
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
 from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
+from seq2seq.text.subwords import META
 from seq2seq.text.tokenizers import (
     FIXED,
     SubwordKind,
@@ -279,6 +280,17 @@ class Pipeline:
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Returns the token of each id, special symbols included, for people to read."""
         return self.vocabulary.tokens(ids)
+
+    def unknown(self, text: str) -> list[str]:
+        """Returns the tokens of a text that the vocabulary lacks, each once, in their order."""
+        ((_, row),) = self._cut([text], self.tokenizer.encode)
+        return [token for token in dict.fromkeys(row) if token not in self.vocabulary]
+
+    def readable(self, ids: Sequence[int]) -> list[str]:
+        """Returns the text of each id as it stands in a text, spaces of subwords included."""
+        tokens = self._shown(ids)
+        subwords = isinstance(self.tokenizer, SubwordTokenizer)
+        return [token.replace(META, " ") for token in tokens] if subwords else tokens
 
     def files(self) -> dict[str, bytes]:
         """Returns the files that :meth:`save` writes."""

@@ -256,6 +256,9 @@ class WordTokenizer(FixedTokenizer):
 _ESCAPE = "\U0010fffd"
 _ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": META}
 
+UNFINISHED = ("\N{REPLACEMENT CHARACTER}", _ESCAPE)
+"""How a text ends whose last character may lack tokens."""
+
 
 def _escape(text: str) -> str:
     return text.replace(_ESCAPE, _ESCAPE + "0").replace(META, _ESCAPE + "1")

@@ -61,7 +61,7 @@ def test_bytes_and_subwords_are_reversible() -> None:
 
 
 @pytest.mark.parametrize("pipeline", REVERSIBLE, ids=lambda it: it.tokenizer.kind)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text() | TAGGED_TEXT))
 @example(texts=NASTY)
 def test_round_trip(pipeline: Pipeline, texts: list[str]) -> None:
@@ -81,7 +81,7 @@ def test_known_pretokenized_text_comes_back(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text() | st.sampled_from(TEXTS) | TAGGED_TEXT), seed=st.integers())
 @example(texts=TEXTS + NASTY, seed=0)
 def test_sampling_is_pure_and_comes_back(kind: TokenizerKind, texts: list[str], seed: int) -> None:

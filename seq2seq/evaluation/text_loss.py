@@ -1,0 +1,85 @@
+"""How well a model predicts text: cross-entropy in nats per token and bits per character."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from seq2seq.evaluation.metrics import Score
+from seq2seq.tensors import Batch, Outcome, TextBatch
+
+BatchT = TypeVar("BatchT", Batch, TextBatch)
+BatchT_co = TypeVar("BatchT_co", Batch, TextBatch, covariant=True)
+BatchT_contra = TypeVar("BatchT_contra", Batch, TextBatch, contravariant=True)
+
+
+@runtime_checkable
+class Order(Protocol[BatchT_co]):
+    """Batches, epoch by epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[BatchT_co]:
+        """Yields the batches of an epoch."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol[BatchT_contra]):
+    """Anything that scores a batch."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    def __call__(
+        self, batch: BatchT_contra, smoothing: float = 0.0, carried: Tensor | None = None
+    ) -> Outcome:
+        """Returns the cross-entropy, and the state in which the next batch begins."""
+        ...
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The cross-entropy of a text."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """Nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits(self) -> float:
+        """Bits of the whole text."""
+        return self.nats / math.log(2)
+
+
+def measure(model: Model[BatchT], batches: Order[BatchT]) -> Loss:
+    """Scores all batches in order, each beginning in the state that the one before left."""
+    nats, tokens, carried = 0.0, 0, None
+    with torch.inference_mode():
+        for batch in batches.epoch(0):
+            outcome = model(batch.to(model.device), 0.0, carried)
+            carried = outcome.carried
+            nats += float(outcome.nats)
+            tokens += int(batch.target_out.lengths.sum())
+    return Loss(nats, tokens)
+
+
+def text_scores(carried: Loss, windows: Loss | None, window: int, characters: int) -> list[Score]:
+    """Returns the scores of a text: read as a whole, and window by window."""
+    whole = f"tokens:{carried.tokens}|characters:{characters}|state:carried"
+    scores = [
+        Score("nats per token", carried.per_token, whole),
+        Score("bits per character", carried.bits / characters, whole),
+        Score("perplexity", math.exp(carried.per_token), whole),
+    ]
+    if windows is not None:
+        parts = f"tokens:{windows.tokens}|state:zero every {window} tokens"
+        scores.append(Score("nats per token", windows.per_token, parts))
+    return scores

@@ -1,0 +1,398 @@
+"""From a run folder of a language model to text: generating it, and telling how likely it is."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from seq2seq.data.layout import flatten, pad
+from seq2seq.errors import CheckpointError, DataError, require
+from seq2seq.evaluation.report import plot_surprisal
+from seq2seq.models.language_model import LanguageModel
+from seq2seq.nn.decoder import DecoderState
+from seq2seq.runs import PIPELINE, load_model, read_config
+from seq2seq.search.sampling import Dice, SamplingConfig, sample
+from seq2seq.symbols import BOS, EOS, PAD, UNK
+from seq2seq.tasks import LanguageModelTaskConfig, build_language_model
+from seq2seq.tensors import TextBatch
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.tokenizers import UNFINISHED
+
+ROWS = 8
+"""Samples made side by side. Always so many, also for one: the last bits of a matrix product depend
+on the number of its rows, and a text must not."""
+STEPS_AT_ONCE = 1024
+"""Tokens of a text that are read together."""
+MOST_HELD = 16
+"""Tokens that may wait for the rest of their character."""
+Unknown = Literal["refuse", "replace"]
+Ending = Literal["length", "stop", "document"]
+
+
+class Settings(TypedDict, total=False):
+    """The settings of :class:`SamplingConfig` as keywords; those left out are the run's."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical: float
+    repetition_penalty: float
+    repetition_window: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for besides the prompt."""
+
+    length: int = 500
+    """Most characters after the prompt."""
+    stop: tuple[str, ...] = ()
+    """Texts before which generation ends."""
+    end: bool = True
+    """Whether a text ends where the model ends a document."""
+    unknown: Unknown = "refuse"
+    """What becomes of a prompt's characters that the model does not know."""
+
+    def __post_init__(self) -> None:
+        require(self.length >= 1, "length", "at least 1", self.length)
+        require("" not in self.stop, "stop", "not empty", "")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated text."""
+
+    prompt: str
+    text: str
+    """What follows the prompt."""
+    seed: int
+    number: int
+    """Which of the samples with this seed it is; the first is 0."""
+    ending: Ending
+    """Why it ends: the length asked for, a stop text, or the end of a document."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surprisal:
+    """How unlikely a text was to the model, token by token."""
+
+    tokens: tuple[str, ...]
+    bits: Float[np.ndarray, "T"]
+    """``-log2 p(token | all before it)``."""
+    characters: int
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits of the whole text over its number of characters."""
+        return float(self.bits.sum()) / self.characters
+
+    @property
+    def nats_per_token(self) -> float:
+        """Cross-entropy of the text."""
+        return float(self.bits.mean()) * math.log(2)
+
+
+class Generator:
+    """Generates text, and scores it.
+
+    >>> generator = Generator.load("runs/shakespeare")  # doctest: +SKIP
+    >>> print(generator("ROMEO:", length=400, temperature=0.8, seed=1))  # doctest: +SKIP
+    """
+
+    def __init__(self, model: LanguageModel, pipeline: Pipeline, sampling: SamplingConfig) -> None:
+        self.model = model
+        self.pipeline = pipeline
+        self.sampling = sampling
+
+    @classmethod
+    def load(
+        cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto"
+    ) -> "Generator":
+        """Loads a run folder.
+
+        Raises:
+            CheckpointError: It is no run folder of a language model, or the checkpoint is missing
+                or damaged.
+        """
+        folder = Path(run)
+        config = read_config(folder)
+        if not isinstance(config, LanguageModelTaskConfig):
+            raise CheckpointError(f"{folder}: its task is {config.task}; use `seq2seq translate`")
+        pipeline = Pipeline.load(folder / PIPELINE)
+        model = build_language_model(config, pipeline)
+        load_model(model, folder, checkpoint, device)
+        return cls(model, pipeline, config.sampling)
+
+    def __call__(
+        self,
+        prompt: str | None = None,
+        *,
+        length: int = 500,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+        end: bool = True,
+        unknown: Unknown = "refuse",
+        **settings: Unpack[Settings],
+    ) -> str:
+        """Returns the prompt and what follows it; without a prompt, a document's beginning.
+
+        Args:
+            prompt: The text to go on from.
+            length: Most characters after the prompt.
+            stop: Text, or several, before which generation ends.
+            seed: The same seed gives the same text; None: another one each time.
+            end: Whether the text ends where the model ends a document.
+            unknown: ``replace`` lets a prompt hold characters that the model does not know.
+            settings: What differs from the run's :class:`SamplingConfig`.
+
+        Raises:
+            DataError: The prompt is empty, or holds characters that the model does not know.
+            ConfigError: A setting makes no sense.
+        """
+        request = _request(length, stop, end, unknown)
+        return (prompt or "") + "".join(self.continued(prompt, request, seed=seed, **settings))
+
+    def stream(
+        self,
+        prompt: str | None = None,
+        *,
+        length: int = 500,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+        end: bool = True,
+        unknown: Unknown = "refuse",
+        **settings: Unpack[Settings],
+    ) -> Iterator[str]:
+        """Yields what follows the prompt piece by piece, as it is made, in constant memory.
+
+        Arguments and errors are those of :meth:`__call__`.
+        """
+        request = _request(length, stop, end, unknown)
+        return self.continued(prompt, request, seed=seed, **settings)
+
+    def continued(
+        self,
+        prompt: str | None,
+        request: Request,
+        *,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> Iterator[str]:
+        """Does what :meth:`stream` does, with everything asked for in one object."""
+        context = self._context(prompt, request.unknown)
+        config = replace(self.sampling, **settings)
+        pieces = self._pieces(context, range(1), request, _seed(seed), config)
+        return (piece for _, piece, _ in pieces if piece)
+
+    def samples(
+        self,
+        prompt: str | None = None,
+        count: int = 1,
+        request: Request | None = None,
+        *,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> Iterator[Sample]:
+        """Returns several texts, made as they are asked for.
+
+        Each is a function of the seed and its number alone, however many there are.
+
+        Raises:
+            DataError: The prompt is empty, or holds characters that the model does not know.
+            ConfigError: A setting makes no sense.
+        """
+        require(count >= 1, "samples", "at least 1", count)
+        request = request or Request()
+        seed, config = _seed(seed), replace(self.sampling, **settings)
+        context = self._context(prompt, request.unknown)
+        return chain.from_iterable(
+            self._together(
+                context, range(first, min(first + ROWS, count)), request, seed, config, prompt or ""
+            )
+            for first in range(0, count, ROWS)
+        )
+
+    def _together(
+        self,
+        context: list[int],
+        numbers: range,
+        request: Request,
+        seed: int,
+        config: SamplingConfig,
+        prompt: str,
+    ) -> list[Sample]:
+        """Returns at most ``ROWS`` samples."""
+        texts: dict[int, list[str]] = {number: [] for number in numbers}
+        endings: dict[int, Ending] = {}
+        for number, piece, ending in self._pieces(context, numbers, request, seed, config):
+            texts[number].append(piece)
+            if ending:
+                endings[number] = ending
+        return [
+            Sample(prompt, "".join(texts[number]), seed, number, endings[number])
+            for number in numbers
+        ]
+
+    def score(self, text: str, *, unknown: Unknown = "refuse") -> Surprisal:
+        """Returns how unlikely a text is, as a document's beginning.
+
+        Raises:
+            DataError: The text is empty, or holds characters that the model does not know.
+        """
+        context = self._context(text, unknown, "text")
+        bits, state = [], self.model.start(1)
+        with torch.inference_mode():
+            for start in range(0, len(context) - 1, STEPS_AT_ONCE):
+                after = context[start + 1 : start + 1 + STEPS_AT_ONCE]
+                outputs, state = self._read(context[start : start + len(after)], state)
+                log_probs = self.model.head(outputs)[0].double()
+                index = torch.tensor(after, device=log_probs.device)[:, None]
+                bits.append(-log_probs.gather(1, index)[:, 0].cpu().numpy() / math.log(2))
+        tokens = tuple(self.pipeline.readable(context[1:]))
+        return Surprisal(tokens, np.concatenate(bits), len(text))
+
+    def plot_surprisal(self, text: str, path: str | Path | None = None) -> Path:
+        """Draws a text, each character coloured by its surprisal; returns the picture's path.
+
+        Raises:
+            DataError: The text is empty, or holds characters that the model does not know.
+            ConfigError: matplotlib is not installed.
+        """
+        path = Path("surprisal.png" if path is None else path)
+        found = self.score(text)
+        plot_surprisal(found.tokens, found.bits, path)
+        return path
+
+    def _context(self, text: str | None, unknown: Unknown, name: str = "prompt") -> list[int]:
+        """Returns the ids that stand before what is to be generated, the start symbol first."""
+        if text is None:
+            return [BOS]
+        ids = self.pipeline.encode([text])[0]
+        if not ids:  # of white space alone, some tokenizers make nothing
+            other = ", or leave it out to begin as documents begin" if name == "prompt" else ""
+            raise DataError(f"{name}: is empty; give some text{other}")
+        if UNK in ids and unknown == "refuse":
+            strange = self.pipeline.unknown(text)
+            shown = ", ".join(map(_named, strange[:5]))
+            more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+            raise DataError(
+                f"{name}: the vocabulary lacks {shown}{more}; leave out what it lacks, "
+                "or read it as unknown with --unknown replace (in Python: unknown='replace')"
+            )
+        return [BOS, *ids]
+
+    def _read(self, ids: Sequence[int], state: DecoderState) -> tuple[torch.Tensor, DecoderState]:
+        """Runs over one text from a state on."""
+        tokens = pad(*flatten([ids])).to(self.model.device)
+        batch = TextBatch(
+            tokens, tokens, torch.zeros(1, dtype=torch.bool, device=self.model.device)
+        )
+        return self.model.read(batch, state.layers)
+
+    def _pieces(
+        self,
+        context: list[int],
+        numbers: range,
+        request: Request,
+        seed: int,
+        config: SamplingConfig,
+    ) -> Iterator[tuple[int, str, Ending | None]]:
+        """Yields number, new text and, at its end, the ending of each of at most ``ROWS`` samples.
+
+        The prompt is read once; its state is every sample's.
+        """
+        device = self.model.device
+        state = self.model.start(1)
+        with torch.inference_mode():
+            for first in range(0, len(context) - 1, STEPS_AT_ONCE):
+                some = context[first : min(first + STEPS_AT_ONCE, len(context) - 1)]
+                _, state = self._read(some, state)
+            state = state.select(torch.zeros(ROWS, dtype=torch.long, device=device))
+        tokens = torch.tensor([context[-config.repetition_window - 1 :]] * ROWS, device=device)
+        rows = range(numbers.start, numbers.start + ROWS)
+        banned = (PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS)
+        writers = {row: _Writer(self.pipeline, context, request) for row in range(len(numbers))}
+        for drawn in sample(self.model, state, tokens, config, Dice(seed, rows), banned):
+            ids = drawn.tolist()
+            for row, writer in list(writers.items()):
+                piece = writer.write(ids[row])
+                yield numbers[row], piece, writer.ending
+                if writer.ending:
+                    del writers[row]
+            if not writers:
+                return
+
+
+class _Writer:
+    """The text of one sample as it grows; remembers only what it may still have to change."""
+
+    def __init__(self, pipeline: Pipeline, context: Sequence[int], request: Request) -> None:
+        self.pipeline = pipeline
+        self.stop = request.stop
+        self.left = request.length
+        self.ending: Ending | None = None
+        # The tokens already written, which the next ones are joined to, and those that wait.
+        self.written: list[int] = [id for id in context[-MOST_HELD:] if id != BOS]
+        self.waiting: list[int] = []
+        self.held = ""
+
+    def write(self, token: int) -> str:
+        """Takes a token; returns the text that is now certain."""
+        if token == EOS:
+            text, self.held = self.held + self._decode(final=True), ""
+            return self._cut(text, "document")
+        self.waiting.append(token)
+        text = self.held + self._decode()
+        found = [(at + len(one), at) for one in self.stop if (at := text.find(one)) >= 0]
+        if found:  # which is complete first does not hang on how long the tokens are
+            return self._cut(text[: min(found)[1]], "stop")
+        keep = max((_overlap(text, one) for one in self.stop), default=0)
+        self.held = text[len(text) - keep :]
+        return self._cut(text[: len(text) - keep], None)
+
+    def _cut(self, text: str, ending: Ending | None) -> str:
+        """Returns as much of a text as fits into the length."""
+        cut = len(text) > self.left or (len(text) == self.left and ending is None)
+        self.ending = "length" if cut else ending
+        text = text[: self.left]
+        self.left -= len(text)
+        return text
+
+    def _decode(self, *, final: bool = False) -> str:
+        """Returns the text of the waiting tokens, once their last character is whole."""
+        before, after = self.pipeline.decode([self.written, self.written + self.waiting])
+        whole = not after.endswith(UNFINISHED) or len(self.waiting) >= MOST_HELD
+        if not (whole or final):
+            return ""
+        self.written, self.waiting = (self.written + self.waiting)[-MOST_HELD:], []
+        return after[len(before) :]
+
+
+def _named(token: str) -> str:
+    """Returns a token for a message; of a character, also its code point."""
+    return f"{token!r} (U+{ord(token):04X})" if len(token) == 1 else repr(token)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Returns how much of the beginning of ``stop`` the end of ``text`` is."""
+    most = min(len(text), len(stop) - 1)
+    return next((size for size in range(most, 0, -1) if text.endswith(stop[:size])), 0)
+
+
+def _request(length: int, stop: str | Sequence[str], end: bool, unknown: Unknown) -> Request:
+    """Returns the keywords of a call as one object."""
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    return Request(length=length, stop=stops, end=end, unknown=unknown)
+
+
+def _seed(seed: int | None) -> int:
+    """Returns the seed, or another one each time."""
+    require(seed is None or seed >= 0, "seed", "at least 0", seed)
+    return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
