@@ -1,4 +1,5 @@
-# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+# Three commands do everything on a fresh machine: `make quickstart`, `make quickstart-generate` and
+# `make test`.
 #
 # Each sets up .venv by itself, with the versions in constraints.txt. A torch that PYTHON can already
 # import is used as it is; otherwise pip installs one, and pip's own variables (PIP_INDEX_URL,
@@ -8,12 +9,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LIBRARY = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart quickstart-generate test lint bench clean
 
 quickstart: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/quickstart/config.yaml
 	$(BIN)/python -m recipes.quickstart.report runs/quickstart
+
+quickstart-generate: $(VENV)/.use
+	$(BIN)/seq2seq train recipes/python-source/config.yaml --data.folder "$(LIBRARY)"
+	$(BIN)/python recipes/python-source/report.py runs/python-source
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q

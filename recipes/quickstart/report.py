@@ -8,8 +8,8 @@ import seq2seq
 from recipes.quickstart.baseline import Index
 from seq2seq.data.sources import open_corpus
 from seq2seq.evaluation.metrics import chrf, exact_match
-from seq2seq.inference import read_config
-from seq2seq.tasks import corpus_config
+from seq2seq.runs import read_config
+from seq2seq.tasks import TranslationConfig, corpus_config
 
 SHOWN = 5
 FITS = 18
@@ -20,6 +20,7 @@ def main(run: Path) -> None:
     """Translates the test set, which holds nothing seen in training, and prints what came out."""
     logging.getLogger("seq2seq").addHandler(logging.StreamHandler())
     config = read_config(run)
+    assert isinstance(config, TranslationConfig)
     train, test = (
         list(open_corpus(corpus_config(config, role), Path(config.data.folder)).pairs())
         for role in ("train", "test")

@@ -1,0 +1,95 @@
+"""Corpora in the layout of SIGMORPHON 2020: LANG_train.tsv, LANG_dev.tsv and LANG_test.tsv."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from seq2seq.data.sources import CorpusConfig, Pair, open_corpus, usable
+from seq2seq.errors import DataError, nearest
+
+TRAIN, HELD = "train", "held"
+DEV, TEST = "dev", "test"
+SHARE = 10
+"""One pair of so many is held out."""
+Parts = dict[str, list[Pair]]
+"""Words and their phonemes by part."""
+
+
+def choose(folder: Path, wanted: Sequence[str]) -> list[str]:
+    """Returns the languages to train.
+
+    Raises:
+        DataError: The folder or a language's training file is missing.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; one with LANG_{TRAIN}.tsv files is needed")
+    ending = f"_{TRAIN}.tsv"
+    there = sorted(path.name.removesuffix(ending) for path in folder.glob(f"*{ending}"))
+    if not there:
+        raise DataError(f"{folder}: holds no LANG{ending}; at least one is needed")
+    for one in wanted:
+        if one not in there:
+            close = nearest(one, there)
+            raise DataError(f"{folder}: no {one}{ending}; there are {', '.join(there)}{close}")
+    return list(dict.fromkeys(wanted)) or there
+
+
+def read(path: Path) -> list[Pair]:
+    """Reads words and their phonemes."""
+    return list(usable(open_corpus(columns(path.name), path.parent).pairs(), Counter()))
+
+
+def columns(name: str) -> CorpusConfig:
+    """Returns where the pairs of a file without header stand."""
+    return CorpusConfig(path=name, format="tsv", source_column="0", target_column="1")
+
+
+def load(folder: Path, language: str, holdout: bool) -> Parts:
+    """Splits a language's training file; reads what is reported on unless ``holdout``.
+
+    Raises:
+        DataError: A file cannot be used, or there is nothing to report on.
+    """
+    path = folder / f"{language}_{TRAIN}.tsv"
+    pairs = read(path)
+    if len(pairs) < SHARE:
+        raise DataError(f"{path}: {len(pairs)} pairs; at least {SHARE} are needed to hold some out")
+    rows = set(random.Random(1).sample(range(len(pairs)), len(pairs) // SHARE))
+    parts: Parts = {TRAIN: [], HELD: []}
+    for row, pair in enumerate(pairs):
+        parts[HELD if row in rows else TRAIN].append(pair)
+    if holdout:
+        return parts
+    files = {part: folder / f"{language}_{part}.tsv" for part in (DEV, TEST)}
+    found = {part: read(file) for part, file in files.items() if file.exists()}
+    if not found:
+        names = " nor ".join(file.name for file in files.values())
+        raise DataError(f"{folder}: neither {names}; one is needed, or --holdout")
+    return parts | found
+
+
+def join(corpora: dict[str, Parts]) -> Parts:
+    """Joins languages to one corpus; each source begins with its language's tag."""
+    joint: Parts = {}
+    for language, parts in corpora.items():
+        for part, pairs in parts.items():
+            joint.setdefault(part, []).extend((f"<{language}> {one}", two) for one, two in pairs)
+    # Validation may translate the first pairs only: let them be of all languages.
+    random.Random(1).shuffle(joint[HELD])
+    return joint
+
+
+def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Writes rows of texts parted by tabs."""
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def put(folder: Path, name: str, parts: Parts, everything: bool) -> list[CorpusConfig]:
+    """Writes a model's data; returns where those to learn from, validate and test with stand."""
+    folder.mkdir(parents=True, exist_ok=True)
+    learned = parts[TRAIN] + parts[HELD] if everything else parts[TRAIN]
+    for part, pairs in (parts | {TRAIN: learned}).items():
+        write(folder / f"{name}_{part}.tsv", pairs)
+    return [columns(f"{name}_{part}.tsv") for part in (TRAIN, HELD, DEV)]
