@@ -1,4 +1,4 @@
-"""Recurrent sequence-to-sequence models: text in, translator out.
+"""Recurrent sequence-to-sequence models: text in; a translator, a transducer or a writer out.
 
 The names below are loaded on first use, so that ``import seq2seq`` and ``seq2seq --help`` never
 wait for torch.
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seq2seq.experiment import train
-    from seq2seq.generation import Generator, Request, Sample, Surprisal
+    from seq2seq.generation import Generator, Sample, Surprisal
     from seq2seq.inference import Translation, Translator
     from seq2seq.loading import load
     from seq2seq.runs import Run
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Generator",
-    "Request",
     "Run",
     "Sample",
     "Surprisal",
@@ -32,7 +31,6 @@ _HOMES = {
     "Translation": "seq2seq.inference",
     "Translator": "seq2seq.inference",
     "Generator": "seq2seq.generation",
-    "Request": "seq2seq.generation",
     "Sample": "seq2seq.generation",
     "Surprisal": "seq2seq.generation",
     "load": "seq2seq.loading",

@@ -238,7 +238,7 @@ def _translate(verbs: Verbs) -> None:
 def _generate(verbs: Verbs) -> None:
     parser = _add(verbs, "generate", "generate text with a language model")
     _run(parser)
-    parser.add_argument("--prompt", metavar="TEXT", help="go on from here; default: a beginning")
+    parser.add_argument("--prompt", metavar="TEXT", help="go on from here; --prompt=-x with a dash")
     parser.add_argument("--length", type=int, default=500, metavar="N", help="most characters")
     parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest")
     parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
@@ -289,11 +289,7 @@ def _evaluate(verbs: Verbs) -> None:
         "--text", nargs="+", default=[], metavar="FILE", help="for a language model: another text"
     )
     parser.add_argument(
-        "--window",
-        type=int,
-        default=256,
-        metavar="N",
-        help="tokens of independent windows; 0: none",
+        "--window", type=int, metavar="N", help="of a language model: tokens; default: 256"
     )
     _measured(parser, [], "what suits the task")
 
@@ -359,7 +355,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of the whole command line."""
     parser = _Parser(
         prog="seq2seq",
-        description="Recurrent sequence-to-sequence models: text in, translator out.",
+        description="Recurrent sequence models: text in; a translator, transducer or writer out.",
         epilog="examples:" + EXAMPLES[""],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import torch
 from tqdm import tqdm
@@ -24,7 +24,7 @@ from seq2seq.errors import CheckpointError, ConfigError, DataError, StorageError
 from seq2seq.evaluation.metrics import METRICS, Score, Unit
 from seq2seq.evaluation.mistakes import find_mistakes
 from seq2seq.evaluation.report import scores_json, scores_table
-from seq2seq.generation import Generator, Request
+from seq2seq.generation import Generator, Options
 from seq2seq.inference import Translation, Translator
 from seq2seq.loading import load
 from seq2seq.measures import MetricName
@@ -43,11 +43,14 @@ from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 
 LINES_AT_ONCE = 2000
 SAMPLING = tuple(field.name for field in fields(SamplingConfig))
-DEFAULT_METRICS: dict[str, tuple[MetricName, ...]] = {
-    "translation": ("bleu", "chrf", "exact"),
-    "transduction": ("wer", "per", "cer"),
-}
-"""What `evaluate` measures unless told."""
+WINDOW = 256
+"""Tokens of the windows that `evaluate` scores independently unless told."""
+FOR_PAIRS = (
+    *("source", "reference", "metrics", "output", "ensemble", "mistakes", "lowercase"),
+    *("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
+)
+FOR_TEXT = ("text", "window")
+"""Options of `evaluate` that mean nothing to the other kind of task."""
 
 
 def train(options: Namespace) -> None:
@@ -87,26 +90,21 @@ def generate(options: Namespace) -> None:
     """Generates text with a language model."""
     _use_threads(options)
     with _as_options(options):
-        request = Request(
-            length=options.length,
-            stop=tuple(options.stop),
-            end=not options.no_end,
-            unknown=options.unknown,
-        )
         generator = Generator.load(
             options.run, checkpoint=options.checkpoint, device=options.device
         )
-        generator.sampling = replace(generator.sampling, **_asked(options, SAMPLING))
+        wanted = _asked(options, ("length", "stop", "unknown", "seed", *SAMPLING))
+        wanted["end"] = not options.no_end
         one = options.samples == 1 and options.format == "text"
-        texts = (_as_it_comes if one else _several)(generator, options, request)
+        texts = (_as_it_comes if one else _several)(generator, options, cast(Options, wanted))
         with _output(options.output) as out:
             for text in texts:
                 print(text, end="", file=out, flush=True)
 
 
-def _as_it_comes(generator: Generator, options: Namespace, request: Request) -> Iterator[str]:
+def _as_it_comes(generator: Generator, options: Namespace, wanted: Options) -> Iterator[str]:
     """Yields one text, each character as soon as it is certain."""
-    pieces = generator.continued(options.prompt, request, seed=options.seed)
+    pieces = generator.stream(options.prompt, **wanted)
     yield options.prompt or ""
     with tqdm(desc="generate", unit=" characters", disable=None if options.output else True) as bar:
         for piece in pieces:
@@ -115,9 +113,9 @@ def _as_it_comes(generator: Generator, options: Namespace, request: Request) -> 
     yield "\n"
 
 
-def _several(generator: Generator, options: Namespace, request: Request) -> Iterator[str]:
+def _several(generator: Generator, options: Namespace, wanted: Options) -> Iterator[str]:
     """Yields several texts, parted by lines of dashes, or one record a line."""
-    found = generator.samples(options.prompt, options.samples, request, seed=options.seed)
+    found = generator.samples(options.prompt, options.samples, **wanted)
     for number, one in enumerate(tqdm(found, "generate", options.samples, disable=None)):
         if options.format == "jsonl":
             yield json.dumps(asdict(one), ensure_ascii=False) + "\n"
@@ -128,48 +126,49 @@ def _several(generator: Generator, options: Namespace, request: Request) -> Iter
 
 def evaluate(options: Namespace) -> None:
     """Measures a run: translates a test set, or scores a text."""
-    if isinstance(read_config(Path(options.run)), LanguageModelTaskConfig):
-        _evaluate_text(options)
+    config = read_config(Path(options.run))
+    text = isinstance(config, LanguageModelTaskConfig)
+    for name in FOR_PAIRS if text else FOR_TEXT:
+        if getattr(options, name) not in (None, False, 0, []):
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(
+                f"{option}: is for pairs; {options.run} is a language model, see --text"
+                if text
+                else f"{option}: is for language models; give --source and --reference"
+            )
+    if isinstance(config, LanguageModelTaskConfig):
+        _evaluate_text(options, config)
     else:
-        _evaluate_pairs(options)
+        _evaluate_pairs(options, config)
 
 
-def _evaluate_text(options: Namespace) -> None:
+def _evaluate_text(options: Namespace, config: LanguageModelTaskConfig) -> None:
     """Prints how well a language model predicts a text."""
-    names = ("source", "reference", "metrics", "output", "ensemble", "mistakes")
-    used = [name for name in names if getattr(options, name)]
-    if used:
-        raise ConfigError(
-            f"--{used[0]}: is for pairs; {options.run} is a language model, see --text"
-        )
     _use_threads(options)
     generator = Generator.load(options.run, checkpoint=options.checkpoint, device=options.device)
-    config = read_config(Path(options.run))
-    assert isinstance(config, LanguageModelTaskConfig)
     if options.text:
         where, folder = TextConfig(files=tuple(options.text)), Path()
     else:
         role: Role = "valid" if config.data.test is None else "test"
         where, folder = text_config(config, role), Path(config.data.folder)
     texts = open_texts(where, folder)
+    window = WINDOW if options.window is None else options.window
     with tempfile.TemporaryDirectory(prefix="seq2seq-evaluate-") as cache, _as_options(options):
-        scores = experiment.evaluate_text(generator, texts, Path(cache), options.window)
+        scores = experiment.evaluate_text(generator, texts, Path(cache), window)
     _print_scores(scores, options.format)
 
 
-def _evaluate_pairs(options: Namespace) -> None:
+def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
     """Translates a test set and prints scores."""
     if (options.source is None) != (options.reference is None):
         raise ConfigError("--source: must come with --reference, and the other way round")
-    if options.text:
-        raise ConfigError("--text: is for language models; give --source and --reference")
     if options.mistakes < 0:
         raise ConfigError(f"--mistakes: must be at least 0, got {options.mistakes}")
     if options.mistakes and options.format == "json":
         raise ConfigError("--mistakes: must be 0 where --format is json, or use --format table")
+    if options.mistakes and options.lowercase:
+        raise ConfigError("--mistakes: must be 0 where --lowercase is given; they count case")
     translator = _translator(options)
-    config = read_config(Path(options.run))
-    assert isinstance(config, TranslationConfig)
     if options.source is None:
         if config.data.test is None:
             raise ConfigError(
@@ -184,7 +183,7 @@ def _evaluate_pairs(options: Namespace) -> None:
         scores, found = experiment.evaluate(
             translator,
             pairs,
-            options.metrics or DEFAULT_METRICS[config.task],
+            options.metrics or _usual_metrics(config),
             lowercase=options.lowercase,
             batch_size=options.batch_size,
         )
@@ -195,6 +194,13 @@ def _evaluate_pairs(options: Namespace) -> None:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
         sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
         print("\n" + find_mistakes(sources, found, references, unit).table(options.mistakes))
+
+
+def _usual_metrics(config: TranslationConfig) -> Sequence[MetricName]:
+    """Returns what `evaluate` measures unless told."""
+    if config.task == "translation":
+        return ("bleu", "chrf", "exact")
+    return ("wer", "per") if config.target.tokenizer == "space" else ("wer", "cer")
 
 
 def score(options: Namespace) -> None:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,22 @@ import yaml
 from torch import nn
 
 from seq2seq import config as configuration
-from seq2seq.data.streams import Carried, Windows, encode_texts
+from seq2seq.data.streams import encode_texts
 from seq2seq.data.texts import Texts
 from seq2seq.errors import ConfigError, require
 from seq2seq.evaluation.metrics import METRICS, Score
 from seq2seq.evaluation.report import plot_learning_curve
-from seq2seq.evaluation.text_loss import measure, text_scores
+from seq2seq.evaluation.text_loss import text_scores
 from seq2seq.generation import Generator
 from seq2seq.inference import Translator
 from seq2seq.materials import (
-    WINDOWS_AT_ONCE,
     Material,
     PairMaterial,
     Pairs,
     PipelineT,
     TextMaterial,
+    measure_text,
+    warn_of_unknown_text,
 )
 from seq2seq.measures import MetricName
 from seq2seq.runs import (
@@ -77,6 +79,14 @@ def train(
     """
     started = time.monotonic()
     resolved = resolve(config, overrides)
+    text = isinstance(resolved, LanguageModelTaskConfig)
+    strange = (train_pairs, valid_pairs) if text else (train_texts, valid_texts)
+    if any(given is not None for given in strange):
+        accepted = ("texts", "pairs") if text else ("pairs", "texts")
+        raise ConfigError(
+            f"train_{accepted[1]}, valid_{accepted[1]}: must be left out where the task is "
+            f"{resolved.task}; give train_{accepted[0]} and valid_{accepted[0]}"
+        )
     material: PairMaterial | TextMaterial
     if isinstance(resolved, LanguageModelTaskConfig):
         material = TextMaterial.open(resolved, train_texts, valid_texts)
@@ -149,9 +159,19 @@ def resolve(
         path = Path(config).resolve()
         name = path.stem if path.stem != "config" else path.parent.name
         mapping, where = configuration.read(Path(config)), str(config)
-    task = task_of(mapping, where)
+    given = dict(overrides) if isinstance(overrides, Mapping) else _options(overrides)
+    task = task_of({**mapping, **{key: given[key] for key in ("task",) if key in given}}, where)
     resolved = configuration.from_mapping(task, mapping, overrides, where)
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
+
+
+def _options(words: Sequence[str]) -> dict[str, object]:
+    """Returns the words of a command line as keys and values."""
+    found: dict[str, object] = {}
+    for word, after in pairwise([*words, ""]):
+        key, equals, value = word.partition("=")
+        found[key.removeprefix("--")] = value if equals else after
+    return found
 
 
 def summary(model: nn.Module) -> list[str]:
@@ -200,8 +220,8 @@ def evaluate_text(
     """
     require(window >= 0, "window", "at least 0", window)
     store = encode_texts(texts, generator.pipeline, cache)
-    carried = measure(generator.model, Carried(store))
-    parts = measure(generator.model, Windows(store, window, WINDOWS_AT_ONCE)) if window else None
+    warn_of_unknown_text(store, texts.name)
+    carried, parts = measure_text(generator.model, store, window)
     return text_scores(carried, parts, window, store.characters)
 
 

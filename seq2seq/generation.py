@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from seq2seq.data.layout import flatten, pad
-from seq2seq.errors import CheckpointError, DataError, require
+from seq2seq.errors import CheckpointError, DataError, Seq2SeqError, require
 from seq2seq.evaluation.report import plot_surprisal
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.nn.decoder import DecoderState
@@ -21,23 +21,31 @@ from seq2seq.search.sampling import Dice, SamplingConfig, sample
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.tasks import LanguageModelTaskConfig, build_language_model
 from seq2seq.tensors import TextBatch
+from seq2seq.text.growing import GrowingText
 from seq2seq.text.pipeline import Pipeline
-from seq2seq.text.tokenizers import UNFINISHED
 
 ROWS = 8
 """Samples made side by side. Always so many, also for one: the last bits of a matrix product depend
 on the number of its rows, and a text must not."""
 STEPS_AT_ONCE = 1024
 """Tokens of a text that are read together."""
-MOST_HELD = 16
-"""Tokens that may wait for the rest of their character."""
 Unknown = Literal["refuse", "replace"]
 Ending = Literal["length", "stop", "document"]
 
 
-class Settings(TypedDict, total=False):
-    """The settings of :class:`SamplingConfig` as keywords; those left out are the run's."""
+class Options(TypedDict, total=False):
+    """The keywords of everything that generates; those of the sampling default to the run's."""
 
+    length: int
+    """Most characters after the prompt; by default 500."""
+    stop: str | Sequence[str]
+    """Text, or several, before which generation ends."""
+    end: bool
+    """Whether a text ends where the model ends a document; by default it does."""
+    seed: int | None
+    """The same seed gives the same text; without one, another text each time."""
+    unknown: Unknown
+    """``replace`` lets a prompt hold characters that the model does not know."""
     temperature: float
     top_k: int
     top_p: float
@@ -48,21 +56,36 @@ class Settings(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked for besides the prompt."""
+class _Request:
+    """What is asked for, defaults filled in and checked."""
 
+    sampling: SamplingConfig
     length: int = 500
-    """Most characters after the prompt."""
-    stop: tuple[str, ...] = ()
-    """Texts before which generation ends."""
+    stop: str | Sequence[str] = ()
     end: bool = True
-    """Whether a text ends where the model ends a document."""
+    seed: int | None = None
     unknown: Unknown = "refuse"
-    """What becomes of a prompt's characters that the model does not know."""
 
     def __post_init__(self) -> None:
         require(self.length >= 1, "length", "at least 1", self.length)
-        require("" not in self.stop, "stop", "not empty", "")
+        require("" not in self.stops, "stop", "not empty", "")
+        require(self.seed is None or self.seed >= 0, "seed", "at least 0", self.seed)
+
+    @classmethod
+    def of(cls, sampling: SamplingConfig, options: Options) -> "_Request":
+        """Sorts the keywords: those of the sampling, and the others."""
+        own = {field.name for field in fields(cls)}
+        how = {key: value for key, value in options.items() if key not in own}
+        what: dict[str, Any] = {key: value for key, value in options.items() if key in own}
+        request = cls(sampling=replace(sampling, **cast(dict[str, Any], how)), **what)
+        seed = request.seed
+        drawn = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        return replace(request, seed=drawn)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The texts before which generation ends."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
 
 @dataclass(frozen=True)
@@ -81,9 +104,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Surprisal:
-    """How unlikely a text was to the model, token by token."""
+    """How unlikely a text was to the model, character by character (or piece by piece)."""
 
     tokens: tuple[str, ...]
+    """The text, cut as the model reads it; a character that takes several bytes is whole."""
     bits: Float[np.ndarray, "T"]
     """``-log2 p(token | all before it)``."""
     characters: int
@@ -92,11 +116,6 @@ class Surprisal:
     def bits_per_character(self) -> float:
         """Bits of the whole text over its number of characters."""
         return float(self.bits.sum()) / self.characters
-
-    @property
-    def nats_per_token(self) -> float:
-        """Cross-entropy of the text."""
-        return float(self.bits.mean()) * math.log(2)
 
 
 class Generator:
@@ -130,113 +149,55 @@ class Generator:
         load_model(model, folder, checkpoint, device)
         return cls(model, pipeline, config.sampling)
 
-    def __call__(
-        self,
-        prompt: str | None = None,
-        *,
-        length: int = 500,
-        stop: str | Sequence[str] = (),
-        seed: int | None = None,
-        end: bool = True,
-        unknown: Unknown = "refuse",
-        **settings: Unpack[Settings],
-    ) -> str:
+    def __call__(self, prompt: str | None = None, **options: Unpack[Options]) -> str:
         """Returns the prompt and what follows it; without a prompt, a document's beginning.
 
-        Args:
-            prompt: The text to go on from.
-            length: Most characters after the prompt.
-            stop: Text, or several, before which generation ends.
-            seed: The same seed gives the same text; None: another one each time.
-            end: Whether the text ends where the model ends a document.
-            unknown: ``replace`` lets a prompt hold characters that the model does not know.
-            settings: What differs from the run's :class:`SamplingConfig`.
+        Keywords are those of :class:`Options`.
 
         Raises:
             DataError: The prompt is empty, or holds characters that the model does not know.
             ConfigError: A setting makes no sense.
         """
-        request = _request(length, stop, end, unknown)
-        return (prompt or "") + "".join(self.continued(prompt, request, seed=seed, **settings))
+        return (prompt or "") + "".join(self.stream(prompt, **options))
 
-    def stream(
-        self,
-        prompt: str | None = None,
-        *,
-        length: int = 500,
-        stop: str | Sequence[str] = (),
-        seed: int | None = None,
-        end: bool = True,
-        unknown: Unknown = "refuse",
-        **settings: Unpack[Settings],
-    ) -> Iterator[str]:
+    def stream(self, prompt: str | None = None, **options: Unpack[Options]) -> Iterator[str]:
         """Yields what follows the prompt piece by piece, as it is made, in constant memory.
 
-        Arguments and errors are those of :meth:`__call__`.
+        Keywords and errors are those of :meth:`__call__`.
         """
-        request = _request(length, stop, end, unknown)
-        return self.continued(prompt, request, seed=seed, **settings)
-
-    def continued(
-        self,
-        prompt: str | None,
-        request: Request,
-        *,
-        seed: int | None = None,
-        **settings: Unpack[Settings],
-    ) -> Iterator[str]:
-        """Does what :meth:`stream` does, with everything asked for in one object."""
+        request = _Request.of(self.sampling, options)
         context = self._context(prompt, request.unknown)
-        config = replace(self.sampling, **settings)
-        pieces = self._pieces(context, range(1), request, _seed(seed), config)
-        return (piece for _, piece, _ in pieces if piece)
+        return (piece for _, piece, _ in self._pieces(context, range(1), request) if piece)
 
     def samples(
-        self,
-        prompt: str | None = None,
-        count: int = 1,
-        request: Request | None = None,
-        *,
-        seed: int | None = None,
-        **settings: Unpack[Settings],
+        self, prompt: str | None = None, count: int = 1, **options: Unpack[Options]
     ) -> Iterator[Sample]:
         """Returns several texts, made as they are asked for.
 
-        Each is a function of the seed and its number alone, however many there are.
-
-        Raises:
-            DataError: The prompt is empty, or holds characters that the model does not know.
-            ConfigError: A setting makes no sense.
+        Each is a function of the seed and its number alone, however many there are. Keywords and
+        errors are those of :meth:`__call__`.
         """
         require(count >= 1, "samples", "at least 1", count)
-        request = request or Request()
-        seed, config = _seed(seed), replace(self.sampling, **settings)
+        request = _Request.of(self.sampling, options)
         context = self._context(prompt, request.unknown)
         return chain.from_iterable(
-            self._together(
-                context, range(first, min(first + ROWS, count)), request, seed, config, prompt or ""
-            )
+            self._together(context, range(first, min(first + ROWS, count)), request, prompt or "")
             for first in range(0, count, ROWS)
         )
 
     def _together(
-        self,
-        context: list[int],
-        numbers: range,
-        request: Request,
-        seed: int,
-        config: SamplingConfig,
-        prompt: str,
+        self, context: list[int], numbers: range, request: _Request, prompt: str
     ) -> list[Sample]:
         """Returns at most ``ROWS`` samples."""
+        assert request.seed is not None
         texts: dict[int, list[str]] = {number: [] for number in numbers}
         endings: dict[int, Ending] = {}
-        for number, piece, ending in self._pieces(context, numbers, request, seed, config):
+        for number, piece, ending in self._pieces(context, numbers, request):
             texts[number].append(piece)
             if ending:
                 endings[number] = ending
         return [
-            Sample(prompt, "".join(texts[number]), seed, number, endings[number])
+            Sample(prompt, "".join(texts[number]), request.seed, number, endings[number])
             for number in numbers
         ]
 
@@ -255,8 +216,7 @@ class Generator:
                 log_probs = self.model.head(outputs)[0].double()
                 index = torch.tensor(after, device=log_probs.device)[:, None]
                 bits.append(-log_probs.gather(1, index)[:, 0].cpu().numpy() / math.log(2))
-        tokens = tuple(self.pipeline.readable(context[1:]))
-        return Surprisal(tokens, np.concatenate(bits), len(text))
+        return _surprisal(self.pipeline, context[1:], np.concatenate(bits), len(text))
 
     def plot_surprisal(self, text: str, path: str | Path | None = None) -> Path:
         """Draws a text, each character coloured by its surprisal; returns the picture's path.
@@ -300,14 +260,14 @@ class Generator:
         self,
         context: list[int],
         numbers: range,
-        request: Request,
-        seed: int,
-        config: SamplingConfig,
+        request: _Request,
     ) -> Iterator[tuple[int, str, Ending | None]]:
         """Yields number, new text and, at its end, the ending of each of at most ``ROWS`` samples.
 
         The prompt is read once; its state is every sample's.
         """
+        assert request.seed is not None
+        config = request.sampling
         device = self.model.device
         state = self.model.start(1)
         with torch.inference_mode():
@@ -316,11 +276,16 @@ class Generator:
                 _, state = self._read(some, state)
             state = state.select(torch.zeros(ROWS, dtype=torch.long, device=device))
         tokens = torch.tensor([context[-config.repetition_window - 1 :]] * ROWS, device=device)
-        rows = range(numbers.start, numbers.start + ROWS)
+        dice = Dice(request.seed, range(numbers.start, numbers.start + ROWS))
         banned = (PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS)
         writers = {row: _Writer(self.pipeline, context, request) for row in range(len(numbers))}
-        for drawn in sample(self.model, state, tokens, config, Dice(seed, rows), banned):
+        for drawn in sample(self.model, state, tokens, config, dice, banned):
             ids = drawn.tolist()
+            if PAD in ids:  # banned, so it says that there was nothing to draw from
+                raise Seq2SeqError(
+                    "the model's probabilities are not numbers; use another checkpoint, "
+                    "or train with a lower train.optimizer.learning_rate"
+                )
             for row, writer in list(writers.items()):
                 piece = writer.write(ids[row])
                 yield numbers[row], piece, writer.ending
@@ -331,29 +296,25 @@ class Generator:
 
 
 class _Writer:
-    """The text of one sample as it grows; remembers only what it may still have to change."""
+    """The text of one sample as it grows: cut at its length, and before a stop text."""
 
-    def __init__(self, pipeline: Pipeline, context: Sequence[int], request: Request) -> None:
-        self.pipeline = pipeline
-        self.stop = request.stop
+    def __init__(self, pipeline: Pipeline, context: Sequence[int], request: _Request) -> None:
+        self.growing = GrowingText(pipeline, context)
+        self.stops = request.stops
         self.left = request.length
         self.ending: Ending | None = None
-        # The tokens already written, which the next ones are joined to, and those that wait.
-        self.written: list[int] = [id for id in context[-MOST_HELD:] if id != BOS]
-        self.waiting: list[int] = []
         self.held = ""
 
     def write(self, token: int) -> str:
         """Takes a token; returns the text that is now certain."""
         if token == EOS:
-            text, self.held = self.held + self._decode(final=True), ""
+            text, self.held = self.held + self.growing.finish(), ""
             return self._cut(text, "document")
-        self.waiting.append(token)
-        text = self.held + self._decode()
-        found = [(at + len(one), at) for one in self.stop if (at := text.find(one)) >= 0]
+        text = self.held + self.growing.add(token)
+        found = [(at + len(one), at) for one in self.stops if (at := text.find(one)) >= 0]
         if found:  # which is complete first does not hang on how long the tokens are
             return self._cut(text[: min(found)[1]], "stop")
-        keep = max((_overlap(text, one) for one in self.stop), default=0)
+        keep = max((_overlap(text, one) for one in self.stops), default=0)
         self.held = text[len(text) - keep :]
         return self._cut(text[: len(text) - keep], None)
 
@@ -365,14 +326,19 @@ class _Writer:
         self.left -= len(text)
         return text
 
-    def _decode(self, *, final: bool = False) -> str:
-        """Returns the text of the waiting tokens, once their last character is whole."""
-        before, after = self.pipeline.decode([self.written, self.written + self.waiting])
-        whole = not after.endswith(UNFINISHED) or len(self.waiting) >= MOST_HELD
-        if not (whole or final):
-            return ""
-        self.written, self.waiting = (self.written + self.waiting)[-MOST_HELD:], []
-        return after[len(before) :]
+
+def _surprisal(
+    pipeline: Pipeline, ids: Sequence[int], bits: Float[np.ndarray, "T"], characters: int
+) -> Surprisal:
+    """Joins tokens that are less than a character to characters, and adds up their bits."""
+    growing, tokens, sums, waiting = GrowingText(pipeline), list[str](), list[float](), 0.0
+    for index, own in zip(ids, bits.tolist(), strict=True):
+        waiting += own
+        if text := growing.add(index):
+            tokens.append(text)
+            sums.append(waiting)
+            waiting = 0.0
+    return Surprisal(tuple(tokens), np.array(sums), characters)
 
 
 def _named(token: str) -> str:
@@ -384,15 +350,3 @@ def _overlap(text: str, stop: str) -> int:
     """Returns how much of the beginning of ``stop`` the end of ``text`` is."""
     most = min(len(text), len(stop) - 1)
     return next((size for size in range(most, 0, -1) if text.endswith(stop[:size])), 0)
-
-
-def _request(length: int, stop: str | Sequence[str], end: bool, unknown: Unknown) -> Request:
-    """Returns the keywords of a call as one object."""
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    return Request(length=length, stop=stops, end=end, unknown=unknown)
-
-
-def _seed(seed: int | None) -> int:
-    """Returns the seed, or another one each time."""
-    require(seed is None or seed >= 0, "seed", "at least 0", seed)
-    return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed

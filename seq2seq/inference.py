@@ -37,7 +37,8 @@ class Translation:
     target_tokens: tuple[str, ...] = field(repr=False, default=())
     """The tokens; the end symbol is the last."""
     attention: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0)))
-    """``[T, S]``: where each target token looked; a row sums to 1."""
+    """``[T, S]``: where each target token looked; rows sum to 1, less where a model of an ensemble
+    has no attention."""
     alternatives: "tuple[Translation, ...]" = field(repr=False, default=())
     """All hypotheses asked for, best first, this one included."""
 

@@ -18,9 +18,9 @@ from seq2seq.data.sources import Corpus, Pair, open_corpus
 from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.data.streams import Carried, TextBatches, TextStore, Windows, encode_texts
 from seq2seq.data.texts import Texts, open_texts
-from seq2seq.errors import DataError
+from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import METRICS
-from seq2seq.evaluation.text_loss import measure
+from seq2seq.evaluation.text_loss import Loss, measure
 from seq2seq.generation import Generator
 from seq2seq.inference import MOST_TOKENS, Translator
 from seq2seq.models.language_model import LanguageModel
@@ -43,7 +43,6 @@ from seq2seq.text.pipeline import Pipeline
 from seq2seq.training.trainer import AnyBatch, BatchOrder, Validator, pick_device
 
 Pairs: TypeAlias = Sequence[Pair]
-WINDOWS_AT_ONCE = 64
 log = logging.getLogger("seq2seq")
 
 
@@ -324,30 +323,45 @@ class TextValidation:
         self.store = store
         self.folder = folder
         self.generator = Generator(model, pipeline, config.sampling)
-        share = store.share(UNK)
-        if share > 0.05:
-            log.warning("validation text: %.1f %% of the tokens are unknown", 100 * share)
+        warn_of_unknown_text(store, "validation text")
 
     def __call__(self) -> Mapping[str, float]:
         """Returns the loss with carried state, bits per character, and the loss of windows."""
         validation = self.config.validation
-        model = self.generator.model
-        carried = measure(model, Carried(self.store, validation.rows))
+        carried, windows = measure_text(
+            self.generator.model, self.store, validation.window, validation.rows
+        )
         scores = {
             "loss": carried.per_token,
             "bits_per_character": carried.bits / self.store.characters,
         }
-        if validation.window:
-            windows = Windows(self.store, validation.window, WINDOWS_AT_ONCE)
-            scores["windows_loss"] = measure(model, windows).per_token
+        if windows is not None:
+            scores["windows_loss"] = windows.per_token
         if validation.sample:
             text = self.generator(length=validation.sample, seed=self.config.train.seed)
             write_samples(self.folder, text)
         return scores
 
 
+def measure_text(
+    model: LanguageModel, store: TextStore, window: int, rows: int = 1
+) -> tuple[Loss, Loss | None]:
+    """Scores a text read as a whole, in ``rows`` parts, and unless ``window`` is 0 in windows."""
+    carried = measure(model, Carried(store, rows))
+    return carried, measure(model, Windows(store, window)) if window else None
+
+
+def warn_of_unknown_text(store: TextStore, name: str) -> None:
+    """Warns where many tokens of a text are not in the vocabulary."""
+    share = store.share(UNK)
+    if share > 0.05:
+        log.warning("%s: %.1f %% of the tokens are unknown", name, 100 * share)
+
+
 def _texts(config: LanguageModelTaskConfig, role: Role, texts: Sequence[str] | None) -> Texts:
     """Returns texts from Python, or from where the configuration says."""
+    if isinstance(texts, str):
+        raise ConfigError(f"{role} texts: must be a list of documents, got one text; write [text]")
     if texts is not None:
         if not any(text.strip() for text in texts):
             raise DataError(f"{role} texts: all are blank; text is needed")

@@ -115,7 +115,7 @@ def _characters() -> PipelineConfig:
 @dataclass(frozen=True, kw_only=True)
 class TransductionConfig(TranslationConfig):
     """Strings of symbols to strings of symbols: grapheme-to-phoneme conversion, transliteration,
-    inflection. Translation with other defaults: characters, and word and symbol error rates.
+    inflection. Translation with other defaults: characters, and word and character error rates.
     """  # noqa: D205
 
     task: Literal["transduction"] = "transduction"  # type: ignore[assignment]
@@ -127,7 +127,7 @@ class TransductionConfig(TranslationConfig):
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, metric="wer"))
     """The training loop."""
     validation: ValidationConfig = field(
-        default_factory=lambda: ValidationConfig(metrics=("wer", "per"))
+        default_factory=lambda: ValidationConfig(metrics=("wer", "cer"))
     )
     """What is measured while training."""
 

@@ -718,6 +718,22 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
             "evaluate run --mistakes 3 --format json",
             "--mistakes: must be 0 where --format is json, or use --format table",
         ),
+        (
+            "evaluate run --mistakes 3 --lowercase",
+            "--mistakes: must be 0 where --lowercase is given; they count case",
+        ),
+        (
+            "evaluate run --window 5",
+            "--window: is for language models; give --source and --reference",
+        ),
+        (
+            "evaluate lm --beam-size 3",
+            "--beam-size: is for pairs; lm is a language model, see --text",
+        ),
+        (
+            "evaluate lm --lowercase",
+            "--lowercase: is for pairs; lm is a language model, see --text",
+        ),
         *(
             (
                 f"evaluate lm --{words}",

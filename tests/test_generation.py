@@ -17,8 +17,8 @@ from torch import Tensor
 import seq2seq
 from seq2seq.data.layout import flatten, pad
 from seq2seq.data.sources import Pair
-from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.generation import ROWS, Generator, Request, Surprisal
+from seq2seq.errors import CheckpointError, ConfigError, DataError, Seq2SeqError
+from seq2seq.generation import ROWS, Generator, Surprisal
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderState
@@ -115,12 +115,11 @@ def of_bytes(*content: int) -> Generator:
 def test_a_sample_is_a_function_of_seed_and_number(
     generator: Generator, prompt: str | None
 ) -> None:
-    request = Request(length=40)
-    expected = list(generator.samples(prompt, 64, request, seed=3))
+    expected = list(generator.samples(prompt, 64, length=40, seed=3))
     assert [one.number for one in expected] == list(range(64))
     assert len({one.text for one in expected}) > 50
     for count in (1, 3, 8, 9):
-        assert list(generator.samples(prompt, count, request, seed=3)) == expected[:count]
+        assert list(generator.samples(prompt, count, length=40, seed=3)) == expected[:count]
     assert generator(prompt, length=40, seed=3) == (prompt or "") + expected[0].text
     assert {(one.seed, one.prompt) for one in expected} == {(3, prompt or "")}
 
@@ -136,7 +135,7 @@ def test_samples_are_made_as_they_are_asked_for() -> None:
     generator = reciting("abba")
     model = generator.model
     assert isinstance(model, Scripted)
-    found = generator.samples(count=3 * ROWS, request=Request(length=2), seed=0)
+    found = generator.samples(count=3 * ROWS, length=2, seed=0)
     assert model.steps == 0
     assert next(found).text == "ab"
     assert model.steps == 2
@@ -232,7 +231,7 @@ def test_a_length_counts_whole_characters(kind: TokenizerKind) -> None:
     text = "añ한😀 é\N{ZERO WIDTH JOINER}🚀b"
     generator = reciting(text, kind)
     for length in range(1, len(text) + 2):
-        (found,) = generator.samples(request=Request(length=length), seed=0)
+        (found,) = generator.samples(length=length, seed=0)
         assert found.text == text[:length]
         assert found.ending == ("length" if length <= len(text) else "document")
 
@@ -245,7 +244,7 @@ def test_a_random_model_keeps_to_the_length(kind: TokenizerKind) -> None:
     model = LanguageModel(LanguageModelConfig(embedding_size=4, layers=layers), len(pipeline))
     generator = Generator(model.eval(), pipeline, SamplingConfig())
     for length in (1, 7, 50):
-        texts = generator.samples(count=9, request=Request(length=length, end=False), seed=1)
+        texts = generator.samples(count=9, length=length, end=False, seed=1)
         assert [len(one.text) for one in texts] == [length] * 9
 
 
@@ -328,7 +327,7 @@ def test_a_stop_text_ends_the_text_before_it(
     generator = reciting(text, kind)
     assert generator(stop=stop, length=50) == found
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    (one,) = generator.samples(request=Request(stop=stops), seed=0)
+    (one,) = generator.samples(stop=stops, seed=0)
     assert (one.text, one.ending) == (found, ending)
 
 
@@ -353,7 +352,7 @@ def test_the_stop_text_that_is_complete_first_wins_whatever_the_tokens() -> None
 def test_a_length_reached_before_the_stop_text_is_the_ending() -> None:
     generator = long_tokens("abcd", "efgh")
     for length, ending in ((2, "length"), (3, "stop"), (4, "stop")):
-        (one,) = generator.samples(request=Request(length=length, stop=("d",)), seed=0)
+        (one,) = generator.samples(length=length, stop=("d",), seed=0)
         assert (one.text, one.ending) == ("abcd"[: min(length, 3)], ending)
 
 
@@ -382,9 +381,9 @@ def test_a_text_ends_where_a_document_does_unless_told_otherwise() -> None:
     pipeline = pipeline_of("char")
     (letter,) = pipeline.encode(["a"])[0]
     generator = scripted(pipeline, [{EOS: 0.999, letter: 0.001}] * 30)
-    (one,) = generator.samples(request=Request(length=20), seed=1)
+    (one,) = generator.samples(length=20, seed=1)
     assert (one.text, one.ending) == ("", "document")
-    (one,) = generator.samples(request=Request(length=20, end=False), seed=1)
+    (one,) = generator.samples(length=20, end=False, seed=1)
     assert (one.text, one.ending) == ("a" * 20, "length")
     assert generator("ab", length=20, temperature=0.0) == "ab"
     assert list(generator.stream(length=20, temperature=0.0)) == []
@@ -431,7 +430,6 @@ def test_bits_are_those_of_the_whole_text(generator: Generator) -> None:
     np.testing.assert_allclose(found.bits, expected, atol=1e-6)
     assert found.tokens == tuple(TEXT)
     assert found.bits_per_character == pytest.approx(sum(expected) / len(TEXT))
-    assert found.nats_per_token == pytest.approx(math.log(2) * sum(expected) / len(ids))
 
 
 def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
@@ -440,15 +438,14 @@ def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
     for weights in model.parameters():
         torch.nn.init.zeros_(weights)
     found = Generator(model.eval(), pipeline, SamplingConfig()).score("aé")
-    np.testing.assert_allclose(found.bits, [math.log2(260)] * 3)
+    assert found.tokens == ("a", "é")  # the second takes two bytes
+    np.testing.assert_allclose(found.bits, [math.log2(260), 2 * math.log2(260)])
     assert found.bits_per_character == pytest.approx(1.5 * math.log2(260))
-    assert found.nats_per_token == pytest.approx(math.log(260))
 
 
 def test_surprisal_by_hand() -> None:
     found = Surprisal(("a", "bc"), np.array([1.0, 5.0]), 3)
     assert found.bits_per_character == 2
-    assert found.nats_per_token == pytest.approx(3 * math.log(2))
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -527,3 +524,21 @@ def test_the_first_piece_comes_at_once(generator: Generator) -> None:
         return time.perf_counter() - start
 
     assert min(wait() for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word", "space", "unigram", "bpe"])
+def test_the_pieces_of_a_score_are_the_text(kind: TokenizerKind) -> None:
+    pipeline = pipeline_of(kind)
+    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    found = Generator(model, pipeline, SamplingConfig()).score(TEXT, unknown="replace")
+    assert "".join(found.tokens) == pipeline.decode(pipeline.encode([TEXT]))[0]
+    assert len(found.bits) == len(found.tokens)
+
+
+def test_a_model_without_numbers_is_refused_instead_of_going_on_for_ever() -> None:
+    pipeline = pipeline_of("char")
+    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    for weights in model.parameters():
+        torch.nn.init.constant_(weights, math.nan)
+    with pytest.raises(Seq2SeqError, match="probabilities are not numbers; use another checkpoint"):
+        Generator(model, pipeline, SamplingConfig())(length=5)

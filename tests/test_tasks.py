@@ -4,7 +4,14 @@ import pytest
 
 from seq2seq import config as configuration
 from seq2seq.errors import ConfigError
-from seq2seq.tasks import TranslationConfig
+from seq2seq.tasks import (
+    LanguageModelTaskConfig,
+    TransductionConfig,
+    TranslationConfig,
+    corpus_config,
+    task_of,
+    text_config,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +35,54 @@ def test_refused_settings(overrides: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError) as error:
         configuration.from_mapping(TranslationConfig, {}, overrides)
     assert str(error.value).endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        ({"train.metric": "bleu"}, "train.metric: must be loss for a language model, got 'bleu'"),
+        (
+            {"text.normalizers": ["nfc", "nfd"]},
+            "text.normalizers: must be without nfd and nfkd, got ['nfc', 'nfd']",
+        ),
+        (
+            {"text.normalizers": ["nfkd"]},
+            "text.normalizers: must be without nfd and nfkd, got ['nfkd']",
+        ),
+        (
+            {"text.tokenizer": "bpe", "text.vocab_size": 300, "text.sampling": 0.1},
+            "text.sampling: must be 0, got 0.1",
+        ),
+        ({"validation.rows": 0}, "validation.rows: must be at least 1, got 0"),
+        ({"validation.window": -1}, "validation.window: must be at least 0, got -1"),
+        ({"validation.sample": -1}, "validation.sample: must be at least 0, got -1"),
+        (
+            {"model.layers.weight_drop": 1.0},
+            "model.layers.weight_drop: must be in [0, 1), got 1.0",
+        ),
+    ],
+)
+def test_refused_settings_of_a_language_model(overrides: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        configuration.from_mapping(LanguageModelTaskConfig, {}, overrides)
+    assert str(error.value).endswith(text)
+
+
+def test_tasks_by_name() -> None:
+    assert task_of({}) is TranslationConfig
+    assert task_of({"task": "transduction"}) is TransductionConfig
+    assert task_of({"task": "language-model"}) is LanguageModelTaskConfig
+    with pytest.raises(ConfigError) as error:
+        task_of({"task": "transductoin"}, "mine.yaml")
+    assert str(error.value) == (
+        "mine.yaml: task: must be one of translation, transduction, language-model, "
+        "got 'transductoin'; did you mean 'transduction'?"
+    )
+
+
+def test_texts_that_are_not_named() -> None:
+    with pytest.raises(ConfigError) as error:
+        text_config(LanguageModelTaskConfig(), "test")
+    assert str(error.value) == ("data.test: is required; give data.test.files or data.test.path")
+    with pytest.raises(ConfigError, match=r"^data.valid: is required; give data.valid.source and"):
+        corpus_config(TranslationConfig(), "valid")

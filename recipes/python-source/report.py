@@ -13,7 +13,7 @@ from pathlib import Path
 
 import seq2seq
 from seq2seq.data.texts import open_texts
-from seq2seq.generation import ROWS, Request
+from seq2seq.generation import ROWS
 from seq2seq.runs import read_config
 from seq2seq.tasks import LanguageModelTaskConfig, text_config
 
@@ -75,7 +75,7 @@ def main(run: Path) -> None:
     texts = open_texts(text_config(config, "valid"), Path(config.data.folder))
     real = "".join(block for document in texts.documents() for block in document)
     # A sample takes as long as ROWS of them, which are made side by side.
-    found = generator.samples(None, ROWS, Request(length=LENGTH, end=False), seed=SEED)
+    found = generator.samples(count=ROWS, length=LENGTH, end=False, seed=SEED)
     samples = [one.text for one in found]
     print(f"{samples[0]}\n\nlines that tokenize   this text   {ROWS} such texts")
     rows = {"babble": babble(real, ROWS), "model": samples, "library": stretches(real, ROWS)}

@@ -117,7 +117,7 @@ class Corpus:
     @classmethod
     def of(cls, pairs: Sequence[Pair], name: str = "pairs") -> "Corpus":
         """Returns a corpus of pairs in memory."""
-        return cls(name, lambda: iter(pairs), lambda: _digest_of_pairs(pairs))
+        return cls(name, lambda: iter(pairs), lambda: digest_of_items(pairs))
 
     def pairs(self) -> Iterator[Pair]:
         """Yields each pair, also those with a blank side (see :func:`usable`).
@@ -553,8 +553,9 @@ def digest_of(settings: str, *paths: Path) -> str:
     return settings
 
 
-def _digest_of_pairs(pairs: Sequence[Pair]) -> str:
+def digest_of_items(items: Sequence[object]) -> str:
+    """Returns the SHA-256 of texts, or tuples of them, in memory."""
     digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(json.dumps(pair).encode())
+    for item in items:
+        digest.update(json.dumps(item).encode())
     return digest.hexdigest()

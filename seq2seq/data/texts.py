@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from seq2seq.data.sources import (
     digest_of,
+    digest_of_items,
     format_of,
     load_from_disk,
     load_from_hub,
@@ -94,7 +95,9 @@ class Texts:
     @classmethod
     def of(cls, documents: Sequence[str], name: str = "texts") -> "Texts":
         """Returns documents in memory."""
-        return cls(name, lambda: _present(map(_blocks, documents)), lambda: _digest(documents))
+        return cls(
+            name, lambda: _present(map(_blocks, documents)), lambda: digest_of_items(documents)
+        )
 
     def documents(self) -> Iterator[Document]:
         """Yields each document as a stream of blocks of text, to be read before the next.
@@ -129,7 +132,7 @@ class Texts:
 
 
 def open_texts(config: TextConfig, folder: Path) -> Texts:
-    """Opens texts and reads the first block; relative paths are relative to ``folder``.
+    """Opens texts and reads the first block, or with a ``share`` all; paths begin in ``folder``.
 
     Raises:
         ConfigError: The format of ``path`` cannot be told from its name.
@@ -328,10 +331,3 @@ def _slice(document: Document, first: int, last: int) -> Document:
         start += len(block)
         if part:
             yield part
-
-
-def _digest(documents: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(json.dumps(document).encode())
-    return digest.hexdigest()

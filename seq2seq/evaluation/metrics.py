@@ -30,9 +30,16 @@ class Score:
     name: str
     value: float
     signature: str
+    digits: int = 2
+    """Digits after the point that people are shown."""
+
+    @property
+    def shown(self) -> str:
+        """The value for people to read."""
+        return f"{self.value:.{self.digits}f}"
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.value:.2f}  {self.signature}"
+        return f"{self.name} = {self.shown}  {self.signature}"
 
 
 @runtime_checkable

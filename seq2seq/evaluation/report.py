@@ -5,7 +5,6 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import cycle, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -83,14 +82,17 @@ class Cell(NamedTuple):
 def scores_table(scores: Sequence[Score]) -> str:
     """Returns one aligned line for each score: name, value, signature."""
     lines = [("metric", "score", "signature")]
-    lines += [(score.name, f"{score.value:.2f}", score.signature) for score in scores]
+    lines += [(score.name, score.shown, score.signature) for score in scores]
     name, value, _ = (max(map(len, cells)) for cells in zip(*lines, strict=True))
     return "\n".join(f"{line[0]:<{name}}  {line[1]:>{value}}  {line[2]}" for line in lines)
 
 
 def scores_json(scores: Sequence[Score]) -> str:
     """Returns the scores as a JSON list of objects with name, value and signature."""
-    return json.dumps([asdict(score) for score in scores], indent=2, ensure_ascii=False)
+    rows = [
+        {"name": score.name, "value": score.value, "signature": score.signature} for score in scores
+    ]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def plot_learning_curve(

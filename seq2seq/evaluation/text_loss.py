@@ -75,11 +75,11 @@ def text_scores(carried: Loss, windows: Loss | None, window: int, characters: in
     """Returns the scores of a text: read as a whole, and window by window."""
     whole = f"tokens:{carried.tokens}|characters:{characters}|state:carried"
     scores = [
-        Score("nats per token", carried.per_token, whole),
-        Score("bits per character", carried.bits / characters, whole),
-        Score("perplexity", math.exp(carried.per_token), whole),
+        Score("nats per token", carried.per_token, whole, 4),
+        Score("bits per character", carried.bits / characters, whole, 4),
+        Score("perplexity", math.exp(carried.per_token), whole, 3),
     ]
     if windows is not None:
         parts = f"tokens:{windows.tokens}|state:zero every {window} tokens"
-        scores.append(Score("nats per token", windows.per_token, parts))
+        scores.append(Score("nats per token", windows.per_token, parts, 4))
     return scores

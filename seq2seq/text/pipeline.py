@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,6 @@ from seq2seq.errors import CheckpointError, DataError, nearest, require
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
 from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
-from seq2seq.text.subwords import META
 from seq2seq.text.tokenizers import (
     FIXED,
     SubwordKind,
@@ -30,7 +29,8 @@ FILE = "pipeline.json"
 UNKNOWN = "\u2047"
 """Stands in decoded text for a token that the vocabulary lacks."""
 
-_CHUNK = 10_000
+_CHUNK = 2**18
+"""Characters cut at once: as many texts as that are in memory with their tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,20 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
                 f"text {number}: {found} is half a surrogate pair; only Unicode text is accepted"
             ) from error
         yield text
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Collects texts, few of them where they are long."""
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text) + 1
+        if size >= _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
@@ -198,8 +212,7 @@ class Pipeline:
 
     def _count(self, texts: Iterable[str]) -> Counter[str]:
         counts: Counter[str] = Counter()
-        remaining = iter(texts)
-        while chunk := list(islice(remaining, _CHUNK)):
+        for chunk in _chunks(texts):
             for _, row in self._cut(chunk, self.tokenizer.encode):
                 counts.update(row)
         return counts
@@ -285,12 +298,6 @@ class Pipeline:
         """Returns the tokens of a text that the vocabulary lacks, each once, in their order."""
         ((_, row),) = self._cut([text], self.tokenizer.encode)
         return [token for token in dict.fromkeys(row) if token not in self.vocabulary]
-
-    def readable(self, ids: Sequence[int]) -> list[str]:
-        """Returns the text of each id as it stands in a text, spaces of subwords included."""
-        tokens = self._shown(ids)
-        subwords = isinstance(self.tokenizer, SubwordTokenizer)
-        return [token.replace(META, " ") for token in tokens] if subwords else tokens
 
     def files(self) -> dict[str, bytes]:
         """Returns the files that :meth:`save` writes."""

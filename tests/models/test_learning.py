@@ -1,7 +1,12 @@
+import numpy as np
 import torch
 
+from seq2seq.data.streams import Carried, TextBatchConfig, TextBatches, TextStore
+from seq2seq.evaluation.text_loss import measure
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
+from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.stepper import SearchConfig
 from seq2seq.symbols import BOS, EOS, PAD
@@ -51,3 +56,22 @@ def test_reversing_is_learnt() -> None:
         for answer, row, length in zip(answers, asked.values, asked.lengths.tolist(), strict=True)
     ]
     assert sum(right) / len(right) >= 0.95
+
+
+def test_a_text_that_repeats_itself_is_learnt() -> None:
+    torch.manual_seed(1)
+    ids = np.array([BOS, *[4, 5, 6] * 200, EOS], np.uint16)
+    store = TextStore(ids, np.array([len(ids)]), 600)
+    layers = RecurrentConfig(cell="gru", hidden_size=16, dropout=0.0)
+    config = LanguageModelConfig(embedding_size=8, output_dropout=0.0, layers=layers)
+    model = LanguageModel(config, 7)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-2)
+    batches, carried = TextBatches(store, TextBatchConfig(rows=4, steps=16), seed=1), None
+    for epoch in range(5):
+        for batch in batches.epoch(epoch):
+            optimiser.zero_grad()
+            outcome = model(batch, 0.0, carried)
+            carried = outcome.carried
+            torch.autograd.backward(outcome.nats / batch.target_out.lengths.sum())
+            optimiser.step()
+    assert measure(model.eval(), Carried(store)).per_token < 0.05

@@ -1,7 +1,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -303,3 +303,18 @@ def test_texts_may_be_a_function_but_no_iterator() -> None:
     )
     with pytest.raises(TypeError, match="read more than once"):
         Pipeline.train(config("bpe"), texts())
+
+
+def test_long_texts_are_counted_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together: list[int] = []
+    cut = Pipeline._cut
+
+    def watched(self: Pipeline, texts: Sequence[str], *rest: Any) -> Any:
+        together.append(len(texts))
+        return cut(self, texts, *rest)
+
+    monkeypatch.setattr(Pipeline, "_cut", watched)
+    texts = ["a" * 2**17, "b" * 2**17, "c", "d"]
+    pipeline = Pipeline.train(PipelineConfig(tokenizer="char", vocab_size=0), texts)
+    assert together == [2, 2]
+    assert len(pipeline) == 8

@@ -53,6 +53,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "train.optimizer.schedule.warmup": 2,
     },
 }
+TEXTS = [f"line {n}: {n * n} and {n % 7}\n" * (1 + n % 3) for n in range(6)]
+TEXT_BASE: dict[str, Any] = {
+    "task": "language-model",
+    "data.batch": {"rows": 2, "steps": 9, "reset": 0.2},
+    "model.embedding_size": 8,
+    "model.layers": {"hidden_size": 8, "dropout": 0.3, "weight_drop": 0.3, "locked_dropout": True},
+    "model.activation": 1.0,
+    "train.epochs": 2,
+    "train.log_every": 3,
+    "train.validate_every": 5,
+    "train.threads": 1,
+    "train.device": "cpu",
+    "train.precision": "float32",
+    "validation.sample": 5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +86,8 @@ def run() -> Iterator[Run]:
         pipe, answers = worker.stdin, worker.stdout
 
         def one(folder: Path, settings: dict[str, Any], **job: Any) -> Result:
-            config = {**BASE, **settings, "folder": str(folder)}
+            base = TEXT_BASE if "texts" in job else BASE
+            config = {**base, **settings, "folder": str(folder)}
             config["data.cache"] = str(folder.with_name(f"{folder.name}-cache"))
             pipe.write(json.dumps({"config": config, "pairs": PAIRS, **job}) + "\n")
             pipe.flush()
@@ -186,3 +202,22 @@ def test_runs_with_subword_sampling_are_repeatable(run: Run, tmp_path: Path) -> 
     assert run(tmp_path / "parts", settings, update=(3, signal.SIGTERM))["code"] == 143
     assert run(tmp_path / "parts", settings)["code"] == 0
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("settings", [{}, {"train.average": 0.9, "train.accumulate": 2}])
+def test_a_language_model_goes_on_with_its_state_and_its_average(
+    run: Run, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    assert run(tmp_path / "whole", settings, texts=TEXTS)["code"] == 0
+    folder = tmp_path / "parts"
+    for code, job in (
+        (143, {"update": (3, signal.SIGTERM)}),
+        (-signal.SIGKILL, {"update": (4, signal.SIGKILL)}),
+        (-signal.SIGKILL, {"environment": {"SEQ_FAILPOINT": "before_rename"}}),
+        (143, {"update": (4, signal.SIGTERM)}),
+        (143, {"validation": (1, signal.SIGTERM)}),
+        (0, {}),
+    ):
+        assert run(folder, settings, texts=TEXTS, **job)["code"] == code
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert leftovers(folder) == []

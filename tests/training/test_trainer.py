@@ -3,19 +3,25 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from seq2seq.data.layout import flatten, make_batch
+from seq2seq.data.streams import TextBatchConfig, TextBatches, TextStore
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
+from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.symbols import BOS, EOS
 from seq2seq.tensors import Batch, Outcome
+from seq2seq.training.averaging import RunningAverage
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.trainer import TrainConfig, Trainer, pick_device, pick_precision, weights
@@ -371,12 +377,166 @@ def test_rows_beyond_the_checkpoint_and_torn_ones_are_forgotten(tmp_path: Path) 
     assert (tmp_path / METRICS).read_text() == '{"step": 2}\n{"step": 3}\n'
 
 
+# --- a running average of the weights
+
+
+def test_validation_and_checkpoints_take_the_average(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, steps=3, average=0.15, validate_every=1))
+    name = "bridge.layers.0.weight"
+    raw = [weights(trainer.model)[name].clone()]
+    follow, seen = RunningAverage.follow, list[Tensor]()
+
+    def validate() -> Mapping[str, float]:
+        seen.append(weights(trainer.model)[name].clone())
+        return {"loss": 1.0}
+
+    def watch(average: RunningAverage, step: int) -> None:
+        raw.append(weights(trainer.model)[name].clone())
+        follow(average, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunningAverage, "follow", watch)
+        trainer.fit(Copies(), validate)
+    expected = [raw[0]]
+    for kept, weight in zip((0.1, 0.15, 0.15), raw[1:], strict=True):
+        expected.append(kept * expected[-1] + (1 - kept) * weight)
+    torch.testing.assert_close(seen, expected[1:])
+    assert weights(trainer.model)[name].equal(raw[3])
+    latest = trainer.checkpoints.load("step-0000003")
+    assert latest.model[name].equal(seen[2])
+    assert latest.optimizer[f"weights.{name}"].equal(raw[3])
+    again = make_trainer(tmp_path, replace(BASE, steps=3, average=0.15))
+    again.resume(latest)
+    assert again.average is not None
+    assert again.average.values[name].equal(seen[2])
+    assert weights(again.model)[name].equal(raw[3])
+
+
+def test_without_an_average_nothing_more_is_kept(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    trainer.fit(Copies(), scores(1.0))
+    assert trainer.average is None
+    latest = trainer.checkpoints.latest()
+    assert latest is not None
+    assert not [key for key in latest.optimizer if key.startswith(("weights.", "text."))]
+    trainer = make_trainer(tmp_path, replace(BASE, average=0.9))
+    text = r"^checkpoint step-0000004 does not fit this configuration \('.*'\)$"
+    with pytest.raises(CheckpointError, match=text):
+        trainer.resume(latest)
+
+
+def test_a_skipped_update_leaves_the_average(tmp_path: Path) -> None:
+    trainer = poison(make_trainer(tmp_path, replace(BASE, average=0.9)), 2)
+    assert trainer.average is not None
+    trainer.update([join(rows(3))])
+    before = {name: one.clone() for name, one in trainer.average.values.items()}
+    trainer.update([join(rows(3))])
+    assert all(one.equal(before[name]) for name, one in trainer.average.values.items())
+
+
+# --- continuous text: the state that goes from batch to batch
+
+
+def make_text_trainer(folder: Path, config: TrainConfig = BASE, **noise: Any) -> Trainer:
+    torch.manual_seed(1)
+    layers = RecurrentConfig(hidden_size=8, **{"dropout": 0.0, **noise})
+    settings = LanguageModelConfig(
+        embedding_size=8,
+        layers=layers,
+        output_dropout=layers.dropout,
+        activation=2.0,
+        slowness=1.0,
+    )
+    return Trainer(LanguageModel(settings, VOCABULARY), config, folder)
+
+
+def text_batches(**settings: Any) -> TextBatches:
+    ids, ends = list[int](), list[int]()
+    for row in rows(12):
+        ids += [BOS, *row, *row, EOS]
+        ends.append(len(ids))
+    store = TextStore(np.array(ids, np.uint16), np.array(ends), len(ids))
+    return TextBatches(store, TextBatchConfig(rows=3, steps=2, **settings), seed=1)
+
+
+def test_the_gradient_of_a_group_that_goes_on(tmp_path: Path) -> None:
+    sgd = replace(CONSTANT, name="sgd", learning_rate=1.0)
+    config = replace(BASE, optimizer=sgd, label_smoothing=0.0)
+    trainer, twin = make_text_trainer(tmp_path, config), make_text_trainer(tmp_path).model.train()
+    batches = list(islice(text_batches().epoch(0), 4))
+    trainer.carried = given = twin(batches[0]).carried
+    before = {name: one.clone() for name, one in weights(trainer.model).items()}
+    trainer.update(list(batches[1:]))
+    counts = [int(batch.target_out.lengths.sum()) for batch in batches[1:]]
+    assert not all(batch.fresh.all() for batch in batches[1:])
+    for batch, count in zip(batches[1:], counts, strict=True):
+        outcome = twin(batch, 0.0, given)
+        torch.autograd.backward((outcome.nats + count * outcome.penalty) / sum(counts))
+        given = outcome.carried
+    assert trainer.carried is not None
+    torch.testing.assert_close(trainer.carried, given)
+    for name, parameter in twin.named_parameters():
+        moved = before[name] - weights(trainer.model)[name]
+        torch.testing.assert_close(moved, parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_skipped_update_forgets_what_was_carried(tmp_path: Path) -> None:
+    batches = list(islice(text_batches().epoch(0), 3))
+    trainer, other = poison(make_text_trainer(tmp_path), 2), make_text_trainer(tmp_path)
+    trainer.update([batches[0]])
+    assert trainer.carried is not None
+    trainer.update([batches[1]])
+    assert trainer.carried is None
+    trainer.update([batches[2]])
+    other.update([batches[0]])
+    other.carried, other.progress.step = None, 2
+    other.update([batches[2]])
+    pairs = zip(weights(trainer.model).values(), weights(other.model).values(), strict=True)
+    assert all(one.equal(twin) for one, twin in pairs)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_text_in_parts_is_the_text_in_one(
+    tmp_path: Path, average: float, precision: Literal["float32", "bfloat16"]
+) -> None:
+    noise = {"dropout": 0.3, "weight_drop": 0.3, "locked_dropout": True}
+    adam = replace(CONSTANT, name="adamw")
+    config = replace(
+        BASE, steps=13, accumulate=2, average=average, precision=precision, optimizer=adam
+    )
+    ends = []
+    for parts in ([13], [3, 13], [1, 4, 8, 9, 13]):
+        folder = tmp_path / str(len(parts))
+        folder.mkdir()
+        for steps in parts:
+            trainer = make_text_trainer(folder, replace(config, steps=steps), **noise)
+            latest = trainer.checkpoints.latest()
+            if latest:
+                trainer.resume(latest)
+            trainer.fit(text_batches(reset=0.2), scores(1.0))
+        latest = trainer.checkpoints.latest()
+        assert latest is not None
+        columns = [row["loss"] for row in read_history(folder) if "loss" in row]
+        ends.append((latest.model, latest.optimizer, columns))
+    keys = set(ends[0][1])
+    assert "text.carried" in keys
+    assert bool(average) == any(key.startswith("weights.") for key in keys)
+    for model, optimizer, columns in ends[1:]:
+        assert columns == ends[0][2]
+        assert optimizer.keys() == keys
+        assert all(one.equal(ends[0][0][name]) for name, one in model.items())
+        assert all(one.equal(ends[0][1][key]) for key, one in optimizer.items())
+
+
 # --- refusals
 
 
 @pytest.mark.parametrize(
     ("key", "value", "accepted"),
     [
+        ("average", 1.0, r"in \[0, 1\)"),
+        ("average", -0.1, r"in \[0, 1\)"),
         *((key, -1, "at least 0") for key in ("seed", "steps", "epochs", "patience")),
         ("minutes", -1.0, "at least 0"),
         *((key, 0, "at least 1") for key in ("accumulate", "keep", "log_every")),
