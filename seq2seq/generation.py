@@ -147,7 +147,16 @@ class Generator:
         pipeline = Pipeline.load(folder / PIPELINE)
         model = build_language_model(config, pipeline)
         load_model(model, folder, checkpoint, device)
-        return cls(model, pipeline, config.sampling)
+        generator = cls(model, pipeline, config.sampling)
+        generator._warm_up()
+        return generator
+
+    def _warm_up(self) -> None:
+        """Runs the model once, so that what its kernels set up is done before the first text."""
+        with torch.inference_mode():
+            _, state = self._read([BOS], self.model.start(1))
+            rows = torch.zeros(ROWS, dtype=torch.long, device=self.model.device)
+            self.model.step(state.select(rows), rows[:, None])
 
     def __call__(self, prompt: str | None = None, **options: Unpack[Options]) -> str:
         """Returns the prompt and what follows it; without a prompt, a document's beginning.
