@@ -12,6 +12,8 @@ TRAIN, HELD = "train", "held"
 DEV, TEST = "dev", "test"
 SHARE = 10
 """One pair of so many is held out."""
+STEM = 6
+"""Words with the same so many first letters are held out together, or learned together."""
 Parts = dict[str, list[Pair]]
 """Words and their phonemes by part."""
 
@@ -55,10 +57,7 @@ def load(folder: Path, language: str, holdout: bool) -> Parts:
     pairs = read(path)
     if len(pairs) < SHARE:
         raise DataError(f"{path}: {len(pairs)} pairs; at least {SHARE} are needed to hold some out")
-    rows = set(random.Random(1).sample(range(len(pairs)), len(pairs) // SHARE))
-    parts: Parts = {TRAIN: [], HELD: []}
-    for row, pair in enumerate(pairs):
-        parts[HELD if row in rows else TRAIN].append(pair)
+    parts = split(pairs)
     if holdout:
         return parts
     files = {part: folder / f"{language}_{part}.tsv" for part in (DEV, TEST)}
@@ -67,6 +66,26 @@ def load(folder: Path, language: str, holdout: bool) -> Parts:
         names = " nor ".join(file.name for file in files.values())
         raise DataError(f"{folder}: neither {names}; one is needed, or --holdout")
     return parts | found
+
+
+def split(pairs: Sequence[Pair]) -> Parts:
+    """Holds a tenth out so that no word begins like a learned one: relatives stay together.
+
+    A draw word by word is too easy: in Bulgarian, 66 % of the words held so share seven tenths of
+    their letters, from the first on, with a learned word; of the development words, 29 % do.
+    """
+    families: dict[str, list[int]] = {}
+    for row, (word, _) in enumerate(pairs):
+        families.setdefault(word[:STEM], []).append(row)
+    held: set[int] = set()
+    for stem in random.Random(1).sample(sorted(families), len(families)):
+        if len(held) >= len(pairs) // SHARE:
+            break
+        held.update(families[stem])
+    parts: Parts = {TRAIN: [], HELD: []}
+    for row, pair in enumerate(pairs):
+        parts[HELD if row in held else TRAIN].append(pair)
+    return parts
 
 
 def join(corpora: dict[str, Parts]) -> Parts:
