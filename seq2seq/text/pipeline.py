@@ -55,8 +55,9 @@ class PipelineConfig:
     """Subwords drawn at random while training: smoothing for unigram, dropout for bpe; 0 is off."""
     character_coverage: float = 1.0
     """Share of the training text's characters that get a subword; the rest is spelt in bytes."""
-    sample_size: int = 1_000_000
-    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all."""
+    sample_size: int = 500_000
+    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all.
+    Half a million sentences of many different words take about a gigabyte of memory."""
 
     @property
     def subword_kind(self) -> SubwordKind | None:
