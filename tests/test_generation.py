@@ -18,7 +18,7 @@ import seq2seq
 from seq2seq.data.layout import flatten, pad
 from seq2seq.data.sources import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError, Seq2SeqError
-from seq2seq.generation import ROWS, Generator, Surprisal
+from seq2seq.generation import FIXED_ROWS, Generator, Surprisal
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderState
@@ -70,6 +70,8 @@ def pipeline_of(kind: TokenizerKind) -> Pipeline:
 class Scripted(LanguageModel):
     """Gives the same log-probabilities whatever was read, place after place; then ends the text."""
 
+    apart = False
+
     def __init__(self, places: Sequence[dict[int, float]], vocab_size: int) -> None:
         layers = RecurrentConfig(cell="gru", hidden_size=1)
         super().__init__(LanguageModelConfig(embedding_size=1, layers=layers), vocab_size)
@@ -92,7 +94,10 @@ class Scripted(LanguageModel):
 
 
 def scripted(pipeline: Pipeline, places: Sequence[dict[int, float]]) -> Generator:
-    return Generator(Scripted(places, len(pipeline)).eval(), pipeline, SamplingConfig())
+    model = Scripted(places, len(pipeline)).eval()
+    generator = Generator(model, pipeline, SamplingConfig())
+    generator.stepper = model  # type: ignore[assignment]
+    return generator
 
 
 def reciting(text: str, kind: TokenizerKind = "char") -> Generator:
@@ -135,11 +140,11 @@ def test_samples_are_made_as_they_are_asked_for() -> None:
     generator = reciting("abba")
     model = generator.model
     assert isinstance(model, Scripted)
-    found = generator.samples(count=3 * ROWS, length=2, seed=0)
+    found = generator.samples(count=3 * FIXED_ROWS, length=2, seed=0)
     assert model.steps == 0
     assert next(found).text == "ab"
     assert model.steps == 2
-    assert len(list(found)) == 3 * ROWS - 1
+    assert len(list(found)) == 3 * FIXED_ROWS - 1
     assert model.steps == 6
 
 

@@ -10,6 +10,7 @@ from seq2seq.errors import require
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.rows import RowLinear
 from seq2seq.nn.tokens import TokenHead, TokenInput
 from seq2seq.tensors import Batch, Outcome, Padded
 
@@ -80,7 +81,7 @@ class Bridge(nn.Module):
         lowest = len(encoder.layers) - len(decoder.layers)
         self.sources = [max(0, lowest + index) for index in range(len(decoder.layers))]
         self.layers = nn.ModuleList(
-            nn.Linear(encoder.state_size, decoder.state_size) for _ in self.sources
+            RowLinear(encoder.state_size, decoder.state_size) for _ in self.sources
         )
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)
@@ -121,8 +122,13 @@ class Seq2Seq(nn.Module):
         """Reads the source: returns what the decoder looks at, and its first state."""
         vectors = self.source_input(source.values)
         outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), source.lengths)
-        memory = self.decoder.remember(outputs, source.valid)
-        return memory, self.decoder.start(self.bridge(final))
+        return self.begin(outputs, final, source.valid)
+
+    def begin(
+        self, outputs: Float[Tensor, "B S H"], final: Float[Tensor, "B L _"], valid: Tensor
+    ) -> tuple[Memory, DecoderState]:
+        """Makes the memory and the decoder's first state of what the encoder returned."""
+        return self.decoder.remember(outputs, valid), self.decoder.start(self.bridge(final))
 
     def forward(
         self, batch: Batch, smoothing: float = 0.0, carried: Tensor | None = None
