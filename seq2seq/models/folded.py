@@ -230,7 +230,7 @@ class _Decoder:
 
 
 class FoldedTranslator:
-    """A translator's model for search; the weights are those of ``model`` when it was made."""
+    """A translator's model for search; to be made anew when the weights have changed."""
 
     @torch.no_grad()
     def __init__(self, model: Seq2Seq, precision: SearchPrecision = "float32") -> None:
@@ -254,7 +254,7 @@ class FoldedTranslator:
 
 
 class FoldedLanguageModel:
-    """A language model for generation; the weights are those of ``model`` when it was made."""
+    """A language model for generation; to be made anew when the weights have changed."""
 
     @torch.no_grad()
     def __init__(self, model: LanguageModel, precision: SearchPrecision = "float32") -> None:

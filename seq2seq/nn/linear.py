@@ -36,10 +36,11 @@ def linear(
     ``bounded`` says that inputs are in [-1, 1], which saves int8 the search for a row's largest.
     """
     device = weight.device.type
+    if weight.dtype != torch.float32:
+        return FloatLinear(weight)
     if precision == "int8" and has_int8(device):
         return Int8Linear(weight, bounded)
-    packs = weight.dtype == torch.float32 and has_packed(device)
-    return PackedLinear(weight) if packs else FloatLinear(weight)
+    return PackedLinear(weight) if has_packed(device) else FloatLinear(weight)
 
 
 class FloatLinear:
@@ -150,5 +151,7 @@ def has_int8(device: str) -> bool:
     expected = torch.tensor([1, -1]).repeat(32, 16) * (64 * 127 * 127)
     right_answer = found.shape == expected.shape and bool((found == expected).all())
     if not right_answer:
-        log.warning("int8: this torch has no such product on %s; float32 is used", device)
+        log.warning(
+            "int8: this torch has no right product of integers on %s; float32 is used", device
+        )
     return right_answer
