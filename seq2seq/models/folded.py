@@ -63,7 +63,10 @@ def _gru(
 
 
 class _Layer:
-    """One layer in one direction; ``vectors`` are those of all tokens, in the first layer."""
+    """One layer in one direction; ``vectors`` are those of all tokens, in the first layer.
+
+    ``bounded`` says that its inputs are in [-1, 1].
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class _Layer:
         layer: RecurrentLayer | ScanLayer,
         vectors: Float[Tensor, "V E"] | None,
         precision: SearchPrecision,
+        bounded: bool,
     ) -> None:
         self.cell: CellName = cell
         self.layer = layer
@@ -87,7 +91,7 @@ class _Layer:
             self.width = vectors.shape[1]
             self.table = functional.linear(vectors, weight[:, : self.width], bias)
         rest = weight[:, self.width :]
-        self.linear = linear(rest, precision) if rest.shape[1] else None
+        self.linear = linear(rest, precision, bounded=bounded) if rest.shape[1] else None
 
     def products(
         self, tokens: Int[Tensor, "R"], inputs: Float[Tensor, "R F"]
@@ -144,14 +148,16 @@ def _layers(
     stack: Recurrent, vectors: Float[Tensor, "V E"], precision: SearchPrecision
 ) -> list[list[_Layer]]:
     """Folds a stack: the directions of each layer."""
-    found = []
+    config, found = stack.config, []
     for index, layer in enumerate(stack.layers):
         both = [layer.ahead, layer.back] if isinstance(layer, BidirectionalLayer) else [layer]
         own = vectors if index == 0 else None
+        plain = index > 0 and not (config.residual or config.layer_norm)
         directions = []
         for one in both:
             assert isinstance(one, RecurrentLayer | ScanLayer)
-            directions.append(_Layer(stack.config.cell, one, own, precision))
+            bounded = plain and isinstance(one, RecurrentLayer)  # a tanh, or a mean of such
+            directions.append(_Layer(config.cell, one, own, precision, bounded))
         found.append(directions)
     return found
 

@@ -286,6 +286,14 @@ class Pipeline:
             for head, tail, text in zip(heads, tails, texts, strict=True)
         ]
 
+    @cached_property
+    def letters(self) -> dict[int, str]:
+        """The text of each token where every one stands by itself, as characters do; else empty."""
+        if self.tokenizer.kind != "char" or self.normalizers.names or self.vocabulary.tag_ids:
+            return {}
+        ids = [index for index in range(len(self)) if index not in (PAD, BOS, EOS)]
+        return dict(zip(ids, self.decode([[index] for index in ids]), strict=True))
+
     def _shown(self, ids: Sequence[int]) -> list[str]:
         """Returns the tokens of ``ids`` as text is made from them."""
         tokens = zip(ids, self.tokens(ids), strict=True)
