@@ -11,7 +11,7 @@ from torch import nn
 
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.seq2seq import Seq2Seq
-from seq2seq.nn.attention import AdditiveAttention, Attention, GeneralAttention
+from seq2seq.nn.attention import AdditiveAttention, Attention
 
 TRAINING = 3
 """Forward and backward, in units of forward."""
@@ -65,6 +65,5 @@ def _attention_flops(attention: nn.Module | None, width: int) -> tuple[int, int,
     if isinstance(attention, AdditiveAttention):
         look = 2 * (attention.score.in_features + width)
         return _flops(attention.memory), _flops(attention.query), look
-    if isinstance(attention, GeneralAttention):
-        return _flops(attention.memory), 0, 2 * (attention.memory.out_features + width)
-    return 0, 0, 4 * width
+    wide = width if attention.memory is None else attention.memory.out_features
+    return _flops(attention.memory), 0, 2 * (wide + width)

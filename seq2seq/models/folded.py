@@ -243,6 +243,9 @@ class FoldedTranslator:
         self.model = model
         self.encoder = _Encoder(model.source_input, model.encoder, precision)
         self.decoder = _Decoder(model.target_input, model.decoder, model.head, precision)
+        attention = model.decoder.attention
+        project = None if attention is None else attention.memory
+        self.keys = None if project is None else linear(project.weight, precision)
 
     @property
     def device(self) -> torch.device:
@@ -251,8 +254,14 @@ class FoldedTranslator:
 
     def start(self, source: Padded) -> tuple[Memory, DecoderState]:
         """Reads the source: returns what the decoder looks at, and its first state."""
-        outputs, final = self.encoder(source)
-        return self.model.begin(outputs, final, source.valid)
+        values, final = self.encoder(source)
+        keys = values
+        if self.keys is not None:
+            rows = values.flatten(0, 1)
+            flat = self.keys(rows, rows.new_zeros(self.model.decoder.config.hidden_size))
+            keys = flat.view(*values.shape[:2], -1)
+        state = self.model.decoder.start(self.model.bridge(final))
+        return Memory(values, keys, source.valid), state
 
     def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
         """Reads one token of ``K`` beams a sequence and scores all that may follow."""

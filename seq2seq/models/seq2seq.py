@@ -122,13 +122,8 @@ class Seq2Seq(nn.Module):
         """Reads the source: returns what the decoder looks at, and its first state."""
         vectors = self.source_input(source.values)
         outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), source.lengths)
-        return self.begin(outputs, final, source.valid)
-
-    def begin(
-        self, outputs: Float[Tensor, "B S H"], final: Float[Tensor, "B L _"], valid: Tensor
-    ) -> tuple[Memory, DecoderState]:
-        """Makes the memory and the decoder's first state of what the encoder returned."""
-        return self.decoder.remember(outputs, valid), self.decoder.start(self.bridge(final))
+        memory = self.decoder.remember(outputs, source.valid)
+        return memory, self.decoder.start(self.bridge(final))
 
     def forward(
         self, batch: Batch, smoothing: float = 0.0, carried: Tensor | None = None

@@ -36,10 +36,11 @@ class Attention(nn.Module):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
+        self.memory: nn.Linear | None = None
 
     def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        return memory
+        """Returns what queries are compared with: projections of the memory, or itself."""
+        return memory if self.memory is None else self.memory(memory)
 
     def scores(
         self, query: Float[Tensor, "B T D"], keys: Float[Tensor, "B S A"]
@@ -68,11 +69,6 @@ class GeneralAttention(Attention):
         self.memory = RowLinear(memory_size, query_size, bias=False)
         nn.init.xavier_uniform_(self.memory.weight)
 
-    def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        keys: Tensor = self.memory(memory)
-        return keys
-
 
 class AdditiveAttention(Attention):
     """Scores with ``v · tanh(W q + U m)`` (Bahdanau et al. 2015, A.1.2), as wide as the query.
@@ -89,11 +85,6 @@ class AdditiveAttention(Attention):
         for layer in (self.query, self.memory, self.score):
             nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(self.query.bias)
-
-    def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        keys: Tensor = self.memory(memory)
-        return keys
 
     def scores(
         self, query: Float[Tensor, "B T D"], keys: Float[Tensor, "B S A"]

@@ -91,8 +91,8 @@ def test_eight_bits_are_nearly_enough(cell: CellName, variant: str) -> None:
     model = translator(cell, variant, torch.float32)
     found, looked = scores(FoldedTranslator(model, "int8"))
     expected, expected_looked = scores(model)
-    assert_close(found, expected, atol=0.1, rtol=0)
-    assert_close(looked, expected_looked, atol=0.03, rtol=0)
+    assert_close(found, expected, atol=0.2, rtol=0)
+    assert_close(looked, expected_looked, atol=0.05, rtol=0)
     assert not found.equal(expected)
 
 
