@@ -246,9 +246,11 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
 def context_of(attention: Attention, query: Tensor, memory: list[Tensor]) -> Tensor:
     """Averages the memory with weights that come straight from the papers' formulae."""
     if isinstance(attention, AdditiveAttention):
+        assert attention.memory is not None
         own, other, last = attention.query, attention.memory.weight, attention.score.weight[0]
         scores = [last @ torch.tanh(own.weight @ query + own.bias + other @ m) for m in memory]
     elif isinstance(attention, GeneralAttention):
+        assert attention.memory is not None
         scores = [query @ (attention.memory.weight @ step) for step in memory]
     else:
         scores = [query @ step for step in memory]
