@@ -22,6 +22,7 @@ from seq2seq.generation import FIXED_ROWS, Generator, Surprisal
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderState
+from seq2seq.nn.linear import has_int8
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.search.sampling import SamplingConfig
 from seq2seq.symbols import BOS, EOS, PAD, UNK
@@ -127,6 +128,18 @@ def test_a_sample_is_a_function_of_seed_and_number(
         assert list(generator.samples(prompt, count, length=40, seed=3)) == expected[:count]
     assert generator(prompt, length=40, seed=3) == (prompt or "") + expected[0].text
     assert {(one.seed, one.prompt) for one in expected} == {(3, prompt or "")}
+
+
+@pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")
+def test_eight_bits_generate_alike_too(generator: Generator) -> None:
+    fast = Generator(generator.model, generator.pipeline, generator.sampling, "int8")
+    expected = list(fast.samples("the c", 70, length=30, seed=3))
+    for count in (1, 3, 64):
+        assert list(fast.samples("the c", count, length=30, seed=3)) == expected[:count]
+    assert fast("the c", length=30, seed=3) == "the c" + expected[0].text
+    float32 = list(generator.samples("the c", 70, length=30, seed=3))
+    same = sum(one.text == other.text for one, other in zip(expected, float32, strict=True))
+    assert 30 < same < 70
 
 
 def test_another_seed_gives_another_text(generator: Generator) -> None:
