@@ -206,6 +206,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", default="best", metavar="NAME", help="best, last, a step, or a name"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--precision", choices=("float32", "int8"), default="float32", help="int8 is faster"
+    )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
 
 

@@ -91,7 +91,10 @@ def generate(options: Namespace) -> None:
     _use_threads(options)
     with _as_options(options):
         generator = Generator.load(
-            options.run, checkpoint=options.checkpoint, device=options.device
+            options.run,
+            checkpoint=options.checkpoint,
+            device=options.device,
+            precision=options.precision,
         )
         wanted = _asked(options, ("length", "stop", "unknown", "seed", *SAMPLING))
         wanted["end"] = not options.no_end
@@ -145,7 +148,12 @@ def evaluate(options: Namespace) -> None:
 def _evaluate_text(options: Namespace, config: LanguageModelTaskConfig) -> None:
     """Prints how well a language model predicts a text."""
     _use_threads(options)
-    generator = Generator.load(options.run, checkpoint=options.checkpoint, device=options.device)
+    generator = Generator.load(
+        options.run,
+        checkpoint=options.checkpoint,
+        device=options.device,
+        precision=options.precision,
+    )
     if options.text:
         where, folder = TextConfig(files=tuple(options.text)), Path()
     else:
@@ -224,8 +232,8 @@ def info(options: Namespace) -> None:
     for number, run in enumerate(options.runs):
         print(("\n" if number else "") + experiment.describe_run(Path(run)))
         if options.weights:
-            model = load(run, device="cpu").model
-            assert isinstance(model, torch.nn.Module)
+            loaded = load(run, device="cpu")
+            model = loaded.model if isinstance(loaded, Generator) else loaded.models[0]
             print("\n".join(experiment.summary(model)))
 
 
@@ -335,7 +343,11 @@ def _translator(options: Namespace) -> Translator:
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
     translator = Translator.load(
-        options.run, *options.ensemble, checkpoint=options.checkpoint, device=options.device
+        options.run,
+        *options.ensemble,
+        checkpoint=options.checkpoint,
+        device=options.device,
+        precision=options.precision,
     )
     names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
     with _as_options(options):

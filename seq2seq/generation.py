@@ -14,8 +14,10 @@ from jaxtyping import Float
 from seq2seq.data.layout import flatten, pad
 from seq2seq.errors import CheckpointError, DataError, Seq2SeqError, require
 from seq2seq.evaluation.report import plot_surprisal
+from seq2seq.models.folded import FoldedLanguageModel
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.nn.decoder import DecoderState
+from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs import PIPELINE, load_model, read_config
 from seq2seq.search.sampling import Dice, SamplingConfig, sample
 from seq2seq.symbols import BOS, EOS, PAD, UNK
@@ -24,9 +26,11 @@ from seq2seq.tensors import TextBatch
 from seq2seq.text.growing import GrowingText
 from seq2seq.text.pipeline import Pipeline
 
-ROWS = 8
-"""Samples made side by side. Always so many, also for one: the last bits of a matrix product depend
-on the number of its rows, and a text must not."""
+ROWS = 64
+"""Most samples made side by side."""
+FIXED_ROWS = 8
+"""Samples made side by side where the last bits of a matrix product depend on the number of its
+rows: always so many, also for one, since a text must not."""
 STEPS_AT_ONCE = 1024
 """Tokens of a text that are read together."""
 Unknown = Literal["refuse", "replace"]
@@ -125,16 +129,28 @@ class Generator:
     >>> print(generator("ROMEO:", length=400, temperature=0.8, seed=1))  # doctest: +SKIP
     """
 
-    def __init__(self, model: LanguageModel, pipeline: Pipeline, sampling: SamplingConfig) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        pipeline: Pipeline,
+        sampling: SamplingConfig,
+        precision: SearchPrecision = "float32",
+    ) -> None:
         self.model = model
+        self.stepper = FoldedLanguageModel(model, precision)
         self.pipeline = pipeline
         self.sampling = sampling
 
     @classmethod
     def load(
-        cls, run: str | Path, *, checkpoint: str = "best", device: str = "auto"
+        cls,
+        run: str | Path,
+        *,
+        checkpoint: str = "best",
+        device: str = "auto",
+        precision: SearchPrecision = "float32",
     ) -> "Generator":
-        """Loads a run folder.
+        """Loads a run folder; ``int8`` generates faster, and slightly other text.
 
         Raises:
             CheckpointError: It is no run folder of a language model, or the checkpoint is missing
@@ -147,7 +163,7 @@ class Generator:
         pipeline = Pipeline.load(folder / PIPELINE)
         model = build_language_model(config, pipeline)
         load_model(model, folder, checkpoint, device)
-        generator = cls(model, pipeline, config.sampling)
+        generator = cls(model, pipeline, config.sampling, precision)
         generator._warm_up()
         return generator
 
@@ -155,8 +171,12 @@ class Generator:
         """Runs the model once, so that what its kernels set up is done before the first text."""
         with torch.inference_mode():
             _, state = self._read([BOS], self.model.start(1))
-            rows = torch.zeros(ROWS, dtype=torch.long, device=self.model.device)
-            self.model.step(state.select(rows), rows[:, None])
+            first = torch.zeros(self._rows(1), dtype=torch.long, device=self.model.device)
+            self.stepper.step(state.select(first), first[:, None])
+
+    def _rows(self, wanted: int) -> int:
+        """Returns how many samples are made side by side, where so many are wanted."""
+        return min(wanted, ROWS) if self.stepper.apart else FIXED_ROWS
 
     def __call__(self, prompt: str | None = None, **options: Unpack[Options]) -> str:
         """Returns the prompt and what follows it; without a prompt, a document's beginning.
@@ -189,15 +209,16 @@ class Generator:
         require(count >= 1, "samples", "at least 1", count)
         request = _Request.of(self.sampling, options)
         context = self._context(prompt, request.unknown)
+        rows = self._rows(count)
         return chain.from_iterable(
-            self._together(context, range(first, min(first + ROWS, count)), request, prompt or "")
-            for first in range(0, count, ROWS)
+            self._together(context, range(first, min(first + rows, count)), request, prompt or "")
+            for first in range(0, count, rows)
         )
 
     def _together(
         self, context: list[int], numbers: range, request: _Request, prompt: str
     ) -> list[Sample]:
-        """Returns at most ``ROWS`` samples."""
+        """Returns the samples of one block."""
         assert request.seed is not None
         texts: dict[int, list[str]] = {number: [] for number in numbers}
         endings: dict[int, Ending] = {}
@@ -271,24 +292,24 @@ class Generator:
         numbers: range,
         request: _Request,
     ) -> Iterator[tuple[int, str, Ending | None]]:
-        """Yields number, new text and, at its end, the ending of each of at most ``ROWS`` samples.
+        """Yields number, new text and, at its end, the ending of each sample of a block.
 
         The prompt is read once; its state is every sample's.
         """
         assert request.seed is not None
         config = request.sampling
-        device = self.model.device
+        device, rows = self.model.device, self._rows(len(numbers))
         state = self.model.start(1)
         with torch.inference_mode():
             for first in range(0, len(context) - 1, STEPS_AT_ONCE):
                 some = context[first : min(first + STEPS_AT_ONCE, len(context) - 1)]
                 _, state = self._read(some, state)
-            state = state.select(torch.zeros(ROWS, dtype=torch.long, device=device))
-        tokens = torch.tensor([context[-config.repetition_window - 1 :]] * ROWS, device=device)
-        dice = Dice(request.seed, range(numbers.start, numbers.start + ROWS))
+            state = state.select(torch.zeros(rows, dtype=torch.long, device=device))
+        tokens = torch.tensor([context[-config.repetition_window - 1 :]] * rows, device=device)
+        dice = Dice(request.seed, range(numbers.start, numbers.start + rows))
         banned = (PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS)
         writers = {row: _Writer(self.pipeline, context, request) for row in range(len(numbers))}
-        for drawn in sample(self.model, state, tokens, config, dice, banned):
+        for drawn in sample(self.stepper, state, tokens, config, dice, banned):
             ids = drawn.tolist()
             if PAD in ids:  # banned, so it says that there was nothing to draw from
                 raise Seq2SeqError(

@@ -178,8 +178,7 @@ class PairValidation:
         self.config = config
         self.model = model
         self.folder = folder
-        search = replace(config.search, beam_size=config.validation.beam_size)
-        self.translator = Translator(model, pipelines, search)
+        self.pipelines = pipelines
         self.pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
         limits = FilterConfig(max_source_length=MOST_TOKENS, max_target_length=MOST_TOKENS)
         cache = folder / "valid"
@@ -194,7 +193,9 @@ class PairValidation:
         scores = {"loss": loss, "perplexity": float(torch.tensor(loss).exp())}
         pairs = self.pairs[: self.config.validation.sentences]
         if pairs:
-            found = [one.text for one in self.translator([source for source, _ in pairs])]
+            search = replace(self.config.search, beam_size=self.config.validation.beam_size)
+            translator = Translator([self.model], self.pipelines, search)
+            found = [one.text for one in translator([source for source, _ in pairs])]
             references = [target for _, target in pairs]
             wanted = {*self.config.validation.metrics, self.config.train.metric}
             scores |= {
@@ -322,15 +323,14 @@ class TextValidation:
         self.config = config
         self.store = store
         self.folder = folder
-        self.generator = Generator(model, pipeline, config.sampling)
+        self.model = model
+        self.pipeline = pipeline
         warn_of_unknown_text(store, "validation text")
 
     def __call__(self) -> Mapping[str, float]:
         """Returns the loss with carried state, bits per character, and the loss of windows."""
         validation = self.config.validation
-        carried, windows = measure_text(
-            self.generator.model, self.store, validation.window, validation.rows
-        )
+        carried, windows = measure_text(self.model, self.store, validation.window, validation.rows)
         scores = {
             "loss": carried.per_token,
             "bits_per_character": carried.bits / self.store.characters,
@@ -338,7 +338,8 @@ class TextValidation:
         if windows is not None:
             scores["windows_loss"] = windows.per_token
         if validation.sample:
-            text = self.generator(length=validation.sample, seed=self.config.train.seed)
+            generator = Generator(self.model, self.pipeline, self.config.sampling)
+            text = generator(length=validation.sample, seed=self.config.train.seed)
             write_samples(self.folder, text)
         return scores
 

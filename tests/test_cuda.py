@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ def make_rows() -> Batch:
     return make_batch(*flatten(rows), *flatten(rows[::-1]))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", get_args(CellName))
 def test_loss_and_gradients_are_the_processors(cell: CellName) -> None:
     model, batch = make_model(cell).eval(), make_rows()
     found = []

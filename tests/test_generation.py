@@ -18,10 +18,11 @@ import seq2seq
 from seq2seq.data.layout import flatten, pad
 from seq2seq.data.sources import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError, Seq2SeqError
-from seq2seq.generation import ROWS, Generator, Surprisal
+from seq2seq.generation import FIXED_ROWS, Generator, Surprisal
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderState
+from seq2seq.nn.linear import has_int8
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.search.sampling import SamplingConfig
 from seq2seq.symbols import BOS, EOS, PAD, UNK
@@ -70,6 +71,8 @@ def pipeline_of(kind: TokenizerKind) -> Pipeline:
 class Scripted(LanguageModel):
     """Gives the same log-probabilities whatever was read, place after place; then ends the text."""
 
+    apart = False
+
     def __init__(self, places: Sequence[dict[int, float]], vocab_size: int) -> None:
         layers = RecurrentConfig(cell="gru", hidden_size=1)
         super().__init__(LanguageModelConfig(embedding_size=1, layers=layers), vocab_size)
@@ -92,7 +95,10 @@ class Scripted(LanguageModel):
 
 
 def scripted(pipeline: Pipeline, places: Sequence[dict[int, float]]) -> Generator:
-    return Generator(Scripted(places, len(pipeline)).eval(), pipeline, SamplingConfig())
+    model = Scripted(places, len(pipeline)).eval()
+    generator = Generator(model, pipeline, SamplingConfig())
+    generator.stepper = model  # type: ignore[assignment]
+    return generator
 
 
 def reciting(text: str, kind: TokenizerKind = "char") -> Generator:
@@ -124,6 +130,18 @@ def test_a_sample_is_a_function_of_seed_and_number(
     assert {(one.seed, one.prompt) for one in expected} == {(3, prompt or "")}
 
 
+@pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")
+def test_eight_bits_generate_alike_too(generator: Generator) -> None:
+    fast = Generator(generator.model, generator.pipeline, generator.sampling, "int8")
+    expected = list(fast.samples("the c", 70, length=30, seed=3))
+    for count in (1, 3, 64):
+        assert list(fast.samples("the c", count, length=30, seed=3)) == expected[:count]
+    assert fast("the c", length=30, seed=3) == "the c" + expected[0].text
+    float32 = list(generator.samples("the c", 70, length=30, seed=3))
+    same = sum(one.text == other.text for one, other in zip(expected, float32, strict=True))
+    assert 30 < same < 70
+
+
 def test_another_seed_gives_another_text(generator: Generator) -> None:
     texts = {generator(length=60, seed=seed, end=False) for seed in (1, 2, 2**63)}
     texts |= {generator(length=60, end=False) for _ in range(2)}
@@ -135,11 +153,11 @@ def test_samples_are_made_as_they_are_asked_for() -> None:
     generator = reciting("abba")
     model = generator.model
     assert isinstance(model, Scripted)
-    found = generator.samples(count=3 * ROWS, length=2, seed=0)
+    found = generator.samples(count=3 * FIXED_ROWS, length=2, seed=0)
     assert model.steps == 0
     assert next(found).text == "ab"
     assert model.steps == 2
-    assert len(list(found)) == 3 * ROWS - 1
+    assert len(list(found)) == 3 * FIXED_ROWS - 1
     assert model.steps == 6
 
 

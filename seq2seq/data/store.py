@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,10 @@ from seq2seq.errors import DataError, require
 from seq2seq.tensors import Batch
 from seq2seq.text.pipeline import Pipeline
 
-FORMAT = 2
+FORMAT = 3
+PAIRS_AT_ONCE = 10_000
+CHARACTERS_AT_ONCE = 2**21
+"""As many pairs, or texts as long together, are in memory with their tokens."""
 log = logging.getLogger("seq2seq")
 
 
@@ -62,8 +64,8 @@ class PairStore:
         self._rows = table.with_format("arrow")
         self.dropped = dropped if dropped is not None else Counter[str]()
         columns = table.data.table
-        self.source_lengths = pc.list_value_length(columns["source"]).to_numpy()
-        self.target_lengths = pc.list_value_length(columns["target"]).to_numpy()
+        self.source_lengths = _lengths(columns["source"])
+        self.target_lengths = _lengths(columns["target"])
 
     def __len__(self) -> int:
         return len(self.source_lengths)
@@ -83,6 +85,15 @@ class PairStore:
         table = self._rows[rows.tolist()]
         source, target = (_flat(table[side]) for side in ("source", "target"))
         return make_batch(*source, *target)
+
+
+def _lengths(column: pa.ChunkedArray) -> np.ndarray:
+    """Returns the length of each row; nothing but the result is as long as the column."""
+    lengths, start = np.empty(len(column), np.int32), 0
+    for chunk in column.chunks:
+        lengths[start : start + len(chunk)] = pc.list_value_length(chunk).to_numpy()
+        start += len(chunk)
+    return lengths
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,16 +167,16 @@ def _write(
     keep_text: bool,
 ) -> Counter[str]:
     """Encodes the corpus to an Arrow file, under a temporary name until it is whole."""
-    ids, text = ListOf(Value("int32")), Value("string")
-    columns = {"source": ids, "target": ids}
-    columns |= {"source_text": text, "target_text": text} if keep_text else {}
+    columns = {"source": _ids(source), "target": _ids(target)}
+    if keep_text:
+        columns |= {"source_text": Value("string"), "target_text": Value("string")}
     dropped: Counter[str] = Counter()
     pairs = usable(corpus.pairs(), dropped)
     with (
         draft(path) as temporary,
         ArrowWriter(path=str(temporary), features=Features(columns)) as writer,
     ):
-        for some in _chunks(pairs, 10_000, f"encode {corpus.name}"):
+        for some in _chunks(pairs, f"encode {corpus.name}"):
             texts = [list(side) for side in zip(*some, strict=True)]
             rows = zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True)
             kept = []
@@ -181,8 +192,20 @@ def _write(
     return dropped
 
 
-def _chunks(pairs: Iterable[Pair], size: int, title: str) -> Iterator[list[Pair]]:
-    """Cuts a stream into lists of ``size``, and shows how far it is."""
-    stream = iter(tqdm(pairs, title, disable=None, unit=" pairs"))
-    while some := list(islice(stream, size)):
-        yield some
+def _ids(pipeline: Pipeline) -> ListOf:
+    """Returns the type of a column of ids: two bytes a token where the vocabulary allows it."""
+    return ListOf(Value("uint16" if len(pipeline) <= 2**16 else "int32"))
+
+
+def _chunks(pairs: Iterable[Pair], title: str) -> Iterator[list[Pair]]:
+    """Collects pairs, few of them where they are long, and shows how far it is."""
+    chunk: list[Pair] = []
+    size = 0
+    for pair in tqdm(pairs, title, disable=None, unit=" pairs"):
+        chunk.append(pair)
+        size += len(pair[0]) + len(pair[1])
+        if len(chunk) == PAIRS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from seq2seq.models.folded import FoldedTranslator
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.nn.decoder import DecoderState, Memory
 from seq2seq.tensors import Padded
@@ -47,7 +48,7 @@ class JointStep:
 class Ensemble:
     """Models with the same vocabularies, whose probabilities are averaged at each step."""
 
-    def __init__(self, models: Sequence[Seq2Seq]) -> None:
+    def __init__(self, models: Sequence[Seq2Seq | FoldedTranslator]) -> None:
         self.models = tuple(models)
 
     @property

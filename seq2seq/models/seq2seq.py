@@ -10,6 +10,7 @@ from seq2seq.errors import require
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.rows import RowLinear
 from seq2seq.nn.tokens import TokenHead, TokenInput
 from seq2seq.tensors import Batch, Outcome, Padded
 
@@ -80,7 +81,7 @@ class Bridge(nn.Module):
         lowest = len(encoder.layers) - len(decoder.layers)
         self.sources = [max(0, lowest + index) for index in range(len(decoder.layers))]
         self.layers = nn.ModuleList(
-            nn.Linear(encoder.state_size, decoder.state_size) for _ in self.sources
+            RowLinear(encoder.state_size, decoder.state_size) for _ in self.sources
         )
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)

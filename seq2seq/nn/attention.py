@@ -10,7 +10,22 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from seq2seq.nn.rows import RowLinear
+
 AttentionName = Literal["additive", "dot", "general", "none"]
+
+
+def _product(left: Float[Tensor, "B T F"], right: Float[Tensor, "B F S"]) -> Float[Tensor, "B T S"]:
+    """Multiplies, on a CPU in float32 at least.
+
+    These small products have another shape in almost every batch, and a kernel for bfloat16 would
+    be compiled and kept for each (see :mod:`seq2seq.nn.rows`).
+    """
+    if left.is_cuda:
+        return torch.bmm(left, right)
+    exact = torch.promote_types(torch.promote_types(left.dtype, right.dtype), torch.float32)
+    with torch.autocast(left.device.type, enabled=False):
+        return torch.bmm(left.to(exact), right.to(exact))
 
 
 class Attention(nn.Module):
@@ -21,16 +36,17 @@ class Attention(nn.Module):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
+        self.memory: nn.Linear | None = None
 
     def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        return memory
+        """Returns what queries are compared with: projections of the memory, or itself."""
+        return memory if self.memory is None else self.memory(memory)
 
     def scores(
         self, query: Float[Tensor, "B T D"], keys: Float[Tensor, "B S A"]
     ) -> Float[Tensor, "B T S"]:
         """Returns how well each step of the memory answers each query."""
-        return torch.bmm(query, keys.transpose(1, 2))
+        return _product(query, keys.transpose(1, 2))
 
     def forward(
         self,
@@ -42,7 +58,7 @@ class Attention(nn.Module):
         """Returns the contexts and the weights: each row sums to 1 and is 0 where not valid."""
         scores = self.scores(query, keys).masked_fill(~valid[:, None], -torch.inf)
         weights = scores.softmax(dim=2)
-        return torch.bmm(weights, memory), weights
+        return _product(weights, memory), weights
 
 
 class GeneralAttention(Attention):
@@ -50,13 +66,8 @@ class GeneralAttention(Attention):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__(query_size, memory_size)
-        self.memory = nn.Linear(memory_size, query_size, bias=False)
+        self.memory = RowLinear(memory_size, query_size, bias=False)
         nn.init.xavier_uniform_(self.memory.weight)
-
-    def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        keys: Tensor = self.memory(memory)
-        return keys
 
 
 class AdditiveAttention(Attention):
@@ -68,17 +79,12 @@ class AdditiveAttention(Attention):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__(query_size, memory_size)
-        self.query = nn.Linear(query_size, query_size)
-        self.memory = nn.Linear(memory_size, query_size, bias=False)
+        self.query = RowLinear(query_size, query_size)
+        self.memory = RowLinear(memory_size, query_size, bias=False)
         self.score = nn.Linear(query_size, 1, bias=False)
         for layer in (self.query, self.memory, self.score):
             nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(self.query.bias)
-
-    def keys(self, memory: Float[Tensor, "B S H"]) -> Float[Tensor, "B S A"]:
-        """Returns what queries are compared with."""
-        keys: Tensor = self.memory(memory)
-        return keys
 
     def scores(
         self, query: Float[Tensor, "B T D"], keys: Float[Tensor, "B S A"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seq2seq.errors import require
 from seq2seq.nn.attention import ATTENTIONS, AttentionName
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.rows import RowLinear
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,11 @@ class Memory:
 
     def select(self, rows: Int[Tensor, "R"]) -> "Memory":
         """Returns the memory of the given sequences."""
-        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
+        return Memory(
+            self.values.index_select(0, rows),
+            self.keys.index_select(0, rows),
+            self.valid.index_select(0, rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class DecoderState:
 
     def select(self, rows: Int[Tensor, "Q"]) -> "DecoderState":
         """Returns the state of the given rows."""
-        return DecoderState(self.layers[rows], self.feed[rows])
+        return DecoderState(self.layers.index_select(0, rows), self.feed.index_select(0, rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ class RecurrentDecoder(nn.Module):
         self.layers = Recurrent(config, input_size + self.feed_size)
         self.attention = ATTENTIONS[config.attention](config.hidden_size, memory_size)
         joined = config.hidden_size + (memory_size if self.attention is not None else 0)
-        self.join = nn.Linear(joined, output_size) if output_size else None
+        self.join = RowLinear(joined, output_size) if output_size else None
         if self.join is not None:
             nn.init.xavier_uniform_(self.join.weight)
             nn.init.zeros_(self.join.bias)
@@ -114,19 +119,25 @@ class RecurrentDecoder(nn.Module):
         feed = outputs.flatten(0, 1) if self.feed_size else state.feed
         return outputs, DecoderState(layers, feed), weights
 
-    def _attend(
+    def look(
         self, hidden: Float[Tensor, "B T D"], memory: Memory | None
-    ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T S"]]:
-        """Looks at the memory and joins what it saw with the hidden vectors.
+    ) -> tuple[Float[Tensor, "B T F"], Float[Tensor, "B T S"]]:
+        """Puts what is seen in the memory before the hidden vectors.
 
         Weights are zero where there is no attention, and have no columns where there is no memory.
         """
-        width = 0 if memory is None else memory.values.shape[1]
-        weights = hidden.new_zeros(*hidden.shape[:2], width)
         if self.attention is not None and memory is not None:
             context, weights = self.attention(hidden, memory.keys, memory.values, memory.valid)
-            hidden = torch.cat([context, hidden], dim=2)
-        return hidden if self.join is None else torch.tanh(self.join(hidden)), weights
+            return torch.cat([context, hidden], dim=2), weights
+        width = 0 if memory is None else memory.values.shape[1]
+        return hidden, hidden.new_zeros(*hidden.shape[:2], width)
+
+    def _attend(
+        self, hidden: Float[Tensor, "B T D"], memory: Memory | None
+    ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T S"]]:
+        """Looks at the memory and joins what it saw with the hidden vectors."""
+        seen, weights = self.look(hidden, memory)
+        return seen if self.join is None else torch.tanh(self.join(seen)), weights
 
     def _forward_feeding(
         self, inputs: Float[Tensor, "B T E"], state: DecoderState, memory: Memory | None

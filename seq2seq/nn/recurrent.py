@@ -1,26 +1,27 @@
 """Recurrent layers: exact under padding without packed sequences, and steppable.
 
 A layer's state is one tensor ``[B, N*D]``: the hidden vector, followed by the cell vector of an
-LSTM. A stack's state is ``[B, L, N*D]``. torch's ``[L, B, D]`` appears only in this file.
+LSTM or SRU. A stack's state is ``[B, L, N*D]``. torch's ``[L, B, D]`` appears only in this file.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.errors import require
+from seq2seq.nn.scan import scan
 
-CellName = Literal["lstm", "gru", "rnn"]
+CellName = Literal["lstm", "gru", "rnn", "sru", "mingru"]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What differs between the recurrent units."""
+class Kernel:
+    """What differs between the units whose gates see the last hidden vector."""
 
     states: int
     """State vectors: hidden and cell for an LSTM, hidden for the others."""
@@ -36,19 +37,29 @@ class Cell:
     """The gate whose bias begins at 1 (Gers et al. 2000; Jozefowicz et al. 2015, section 2.2)."""
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What differs between the units whose gates see the input alone."""
+
+    states: int
+    """State vectors: an SRU's output differs from what it carries; a minGRU's does not."""
+
+
 # Far outside the range where a float64 sigmoid differs from 0 or 1.
 _CLOSED, _OPEN = -1e4, 1e4
 
-CELLS: dict[CellName, Cell] = {
-    "lstm": Cell(2, 4, torch.lstm, torch.lstm_cell, (_CLOSED, _OPEN, 0.0, 0.0), forget=1),
-    "gru": Cell(1, 3, torch.gru, torch.gru_cell),
-    "rnn": Cell(1, 1, torch.rnn_tanh, torch.rnn_tanh_cell),
+CELLS: dict[CellName, Kernel | Scan] = {
+    "lstm": Kernel(2, 4, torch.lstm, torch.lstm_cell, (_CLOSED, _OPEN, 0.0, 0.0), forget=1),
+    "gru": Kernel(1, 3, torch.gru, torch.gru_cell),
+    "rnn": Kernel(1, 1, torch.rnn_tanh, torch.rnn_tanh_cell),
+    "sru": Scan(states=2),
+    "mingru": Scan(states=1),
 }
 
 
 def reverse(
-    values: Float[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None
-) -> Float[Tensor, "B T F"]:
+    values: Shaped[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None
+) -> Shaped[Tensor, "B T F"]:
     """Turns each sequence around within its own length; padding stays at the end."""
     if lengths is None:
         return values.flip(1)
@@ -56,6 +67,14 @@ def reverse(
     mirrored = lengths[:, None] - 1 - steps
     index = torch.where(mirrored >= 0, mirrored, steps)
     return values.gather(1, index[..., None].expand_as(values))
+
+
+def last(values: Float[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None) -> Float[Tensor, "B F"]:
+    """Returns each sequence's last real step."""
+    if lengths is None:
+        return values[:, -1]
+    index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, values.shape[2])
+    return values.gather(1, index)[:, 0]
 
 
 class RecurrentLayer(nn.Module):
@@ -67,7 +86,9 @@ class RecurrentLayer(nn.Module):
         self, cell: CellName, input_size: int, hidden_size: int, weight_drop: float = 0.0
     ) -> None:
         super().__init__()
-        self.cell = CELLS[cell]
+        kernel = CELLS[cell]
+        assert isinstance(kernel, Kernel)
+        self.cell = kernel
         self.hidden_size = hidden_size
         self.weight_drop = weight_drop
         rows = self.cell.gates * hidden_size
@@ -123,9 +144,8 @@ class RecurrentLayer(nn.Module):
         )
         if lengths is None:
             return outputs, torch.cat([final[0] for final in finals], dim=1)
-        last = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
-        hidden = outputs.gather(1, last)[:, 0]
-        return outputs, torch.cat([hidden, *(final[0] for final in finals[1:])], dim=1)
+        kept = (final[0] for final in finals[1:])
+        return outputs, torch.cat([last(outputs, lengths), *kept], dim=1)
 
     def _recurrence(self) -> Tensor:
         """Returns the recurrent weights: while training, some are left out for a whole sequence."""
@@ -145,6 +165,101 @@ class RecurrentLayer(nn.Module):
         return new if isinstance(new, Tensor) else torch.cat(new, dim=1)
 
 
+class ScanLayer(nn.Module):
+    """One layer in one direction whose gates see the input alone: one product makes them for all
+    steps, and what is left is a scan, ``c_t = f_t * c_{t-1} + (1 - f_t) * v_t`` with
+    ``f = sigmoid(W_f x + b_f)`` and ``v = W x + b``.
+
+    That is a minGRU (Feng et al. 2024, section 3.1; its ``z`` is ``1 - f``). An SRU (Lei et al.
+    2018, section 3) adds a highway gate ``r = sigmoid(W_r x + b_r)``, and its output is
+    ``r * c + (1 - r) * a * x``; ``x`` is projected where the widths differ. The paper's terms
+    ``v_f * c_{t-1}`` and ``v_r * c_{t-1}`` in the gates are left out: with them the recurrence
+    would not be linear.
+    """  # noqa: D205
+
+    # The SRU's ``a``: as much variance above a fresh layer as below (Lei et al., section 3.2).
+    SCALE = 3**0.5
+
+    def __init__(self, cell: CellName, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.highway = CELLS[cell].states > 1
+        self.projects = self.highway and input_size != hidden_size
+        # Blocks of rows in the weights: forget gate, values, highway gate, projection.
+        self.blocks = 2 + self.highway + self.projects
+        self.weight_input = nn.Parameter(torch.empty(self.blocks * hidden_size, input_size))
+        self.bias_input = nn.Parameter(torch.empty(self.blocks * hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot, block by block; the forget gate's bias begins at 1, as an LSTM's."""
+        for block in self.weight_input.chunk(self.blocks):
+            nn.init.xavier_uniform_(block)
+        nn.init.zeros_(self.bias_input)
+        nn.init.ones_(self.bias_input[: self.hidden_size])
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences, as :meth:`RecurrentLayer.forward`.
+
+        Products follow autocast; what is carried is as precise as the weights.
+        """
+        products = functional.linear(inputs, self.weight_input, self.bias_input)
+        forget, values, *others = self._blocks(products)
+        if lengths is not None:
+            padded = torch.arange(inputs.shape[1], device=inputs.device) >= lengths[:, None]
+            forget = forget.masked_fill(padded[..., None], _OPEN)
+        carried = scan(forget, values, state[:, -self.hidden_size :].to(forget.dtype))
+        outputs, final = self._output(carried, others, inputs), carried[:, -1]
+        if self.highway:
+            final = torch.cat([last(outputs, lengths), final], dim=1)
+        return outputs.to(products.dtype), final
+
+    def step(self, inputs: Float[Tensor, "B F"], state: Float[Tensor, "B ND"]) -> Tensor:
+        """Runs one step, as :meth:`RecurrentLayer.step`."""
+        products = functional.linear(inputs, self.weight_input, self.bias_input)
+        return self.advance(products, state, inputs)
+
+    def advance(
+        self,
+        products: Float[Tensor, "B G"],
+        state: Float[Tensor, "B ND"],
+        inputs: Float[Tensor, "B F"],
+    ) -> Float[Tensor, "B ND"]:
+        """Returns the new state, given what the weights make of the inputs."""
+        forget, values, *others = self._blocks(products)
+        before = state[:, -self.hidden_size :].to(forget.dtype)
+        carried = torch.lerp(values, before, forget.sigmoid())
+        output = self._output(carried, others, inputs)
+        return torch.cat([output, carried], dim=1) if self.highway else output
+
+    def _blocks(self, products: Float[Tensor, "*B G"]) -> tuple[Tensor, ...]:
+        """Returns forget gate and values; for an SRU also the highway gate and any projection."""
+        return products.to(self.weight_input.dtype).chunk(self.blocks, dim=-1)
+
+    def _output(
+        self, carried: Float[Tensor, "*B D"], others: list[Tensor], inputs: Float[Tensor, "*B F"]
+    ) -> Float[Tensor, "*B D"]:
+        """Lets a highway gate choose between what is carried and the input."""
+        if not self.highway:
+            return carried
+        passed = others[1] if self.projects else inputs.to(carried.dtype)
+        return torch.lerp(passed * self.SCALE, carried, others[0].sigmoid())
+
+
+def make_layer(
+    cell: CellName, input_size: int, hidden_size: int, weight_drop: float = 0.0
+) -> RecurrentLayer | ScanLayer:
+    """Makes one layer in one direction."""
+    if isinstance(CELLS[cell], Scan):
+        return ScanLayer(cell, input_size, hidden_size)
+    return RecurrentLayer(cell, input_size, hidden_size, weight_drop)
+
+
 class BidirectionalLayer(nn.Module):
     """Two layers of half the width, one in each direction (Schuster & Paliwal 1997)."""
 
@@ -152,8 +267,8 @@ class BidirectionalLayer(nn.Module):
         self, cell: CellName, input_size: int, hidden_size: int, weight_drop: float = 0.0
     ) -> None:
         super().__init__()
-        self.ahead = RecurrentLayer(cell, input_size, hidden_size // 2, weight_drop)
-        self.back = RecurrentLayer(cell, input_size, hidden_size // 2, weight_drop)
+        self.ahead = make_layer(cell, input_size, hidden_size // 2, weight_drop)
+        self.back = make_layer(cell, input_size, hidden_size // 2, weight_drop)
 
     def forward(
         self,
@@ -174,7 +289,8 @@ class RecurrentConfig:
     """A stack of recurrent layers."""
 
     cell: CellName = "lstm"
-    """Recurrent unit; `rnn` is the simple tanh layer."""
+    """Recurrent unit: `lstm`, `gru`, `rnn` (the simple tanh layer), or `sru` and `mingru`, which
+    train faster since their gates see a layer's input alone."""
     layers: int = 1
     """Depth."""
     hidden_size: int = 512
@@ -198,8 +314,11 @@ class RecurrentConfig:
         require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
         first = self.input_dropout
         require(first is None or 0 <= first < 1, "input_dropout", "none or in [0, 1)", first)
+        require(self.cell in CELLS, "cell", f"one of {', '.join(CELLS)}", self.cell)
         require(0 <= self.weight_drop < 1, "weight_drop", "in [0, 1)", self.weight_drop)
-        require(self.cell in get_args(CellName), "cell", "one of lstm, gru, rnn", self.cell)
+        recurrent = self.weight_drop == 0 or isinstance(CELLS[self.cell], Kernel)
+        accepted = f"0 where cell is {self.cell}, which has no recurrent weights"
+        require(recurrent, "weight_drop", accepted, self.weight_drop)
 
 
 def dropout_mask(like: Float[Tensor, "B T F"], rate: float, locked: bool) -> Tensor:
@@ -221,7 +340,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.config = config
         self.state_size = CELLS[config.cell].states * config.hidden_size
-        layer = BidirectionalLayer if bidirectional else RecurrentLayer
+        layer = BidirectionalLayer if bidirectional else make_layer
         self.sizes = [input_size] + [config.hidden_size] * (config.layers - 1)
         self.layers = nn.ModuleList(
             layer(config.cell, size, config.hidden_size, config.weight_drop) for size in self.sizes
@@ -263,11 +382,11 @@ class Recurrent(nn.Module):
         """
         masks = self.noise(inputs)
         finals = []
-        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+        for index, layer in enumerate(self.layers):
             outputs, final = layer(
                 inputs * masks[index] if masks else inputs, state[:, index], lengths
             )
-            inputs = self._join(inputs, norm(outputs))
+            inputs = self.join(index, inputs, outputs)
             finals.append(final)
         return inputs, torch.stack(finals, dim=1)
 
@@ -279,13 +398,15 @@ class Recurrent(nn.Module):
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L ND"]]:
         """Runs one step; ``masks`` are this step's slices of :meth:`noise`."""
         states = []
-        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            assert isinstance(layer, RecurrentLayer)  # only one direction can be stepped
+        for index, layer in enumerate(self.layers):
+            # Only one direction can be stepped.
+            assert isinstance(layer, RecurrentLayer | ScanLayer)
             states.append(layer.step(inputs * masks[index] if masks else inputs, state[:, index]))
-            inputs = self._join(inputs, norm(states[-1][:, : self.config.hidden_size]))
+            inputs = self.join(index, inputs, states[-1][:, : self.config.hidden_size])
         return inputs, torch.stack(states, dim=1)
 
-    def _join(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """Adds the residual connection, where there is one."""
+    def join(self, index: int, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Normalises a layer's output and adds the residual connection, where there are such."""
+        outputs = self.norms[index](outputs)
         fits = self.config.residual and inputs.shape == outputs.shape
         return inputs + outputs if fits else outputs

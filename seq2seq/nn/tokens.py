@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seq2seq.nn.rows import filled
 from seq2seq.tensors import Padded
 
 
@@ -112,7 +113,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         for start in range(0, features.shape[0], _SmoothedCrossEntropy.ROWS):
             rows = slice(start, start + _SmoothedCrossEntropy.ROWS)
             picked = targets[rows, None]
-            logits = torch.addmm(shift, features[rows], rounded.t())
+            some = filled(features[rows])
+            logits = torch.addmm(shift, some, rounded.t())[: len(picked)]
             log_probs = logits.log_softmax(dim=1, dtype=exact)
             total -= (1 - smoothing) * log_probs.gather(1, picked).sum()
             if smoothing:
@@ -121,9 +123,9 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
                 grad = log_probs.exp_().sub_(share)
                 grad.scatter_add_(1, picked, grad.new_full(picked.shape, smoothing - 1))
                 d_bias += grad.sum(dim=0)
-                grad = grad.to(fast)
-                torch.mm(grad, rounded, out=d_features[rows])
-                d_weight += torch.mm(grad.t(), features[rows])
+                grad = filled(grad.to(fast))
+                d_features[rows] = torch.mm(grad, rounded)[: len(picked)]
+                d_weight += torch.mm(grad.t(), some)
         ctx.save_for_backward(*((d_features, d_weight, d_bias) if wanted else ()))
         return total
 

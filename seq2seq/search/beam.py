@@ -17,6 +17,9 @@ from seq2seq.search.stepper import (
 from seq2seq.symbols import BOS, EOS
 from seq2seq.tensors import Padded
 
+BLOCK = 32
+"""Tokens whose best score stands for all of them when the best of a vocabulary are looked for."""
+
 
 @dataclass(frozen=True)
 class _Beams:
@@ -28,8 +31,12 @@ class _Beams:
     """Summed log-probability; ``-inf``: nothing lives in this place."""
     prefix: Int[Tensor, "B K T"]
     """The tokens so far, the start symbol first."""
-    history: tuple[tuple[Int[Tensor, "B K"], Float[Tensor, "B K S"]], ...]
-    """For each step, which hypothesis of the step before each came from, and where it looked."""
+    parents: Int[Tensor, "B K"]
+    """Which hypothesis of the step before each came from."""
+    finished: Int[Tensor, "B"]
+    """How many hypotheses have ended."""
+    best: Float[Tensor, "B"]
+    """What the best of them scores."""
 
     def select(self, rows: Int[Tensor, "R"]) -> "_Beams":
         """Returns the beams of the given sentences."""
@@ -38,26 +45,68 @@ class _Beams:
             self.limits[rows],
             self.scores[rows],
             self.prefix[rows],
-            tuple((parents[rows], looked[rows]) for parents, looked in self.history),
+            self.parents[rows],
+            self.finished[rows],
+            self.best[rows],
         )
 
-    def trace(self, rows: Int[Tensor, "N"], places: Int[Tensor, "N"]) -> Float[Tensor, "N T S"]:
-        """Returns where the given hypotheses looked, step by step, walking back to their roots."""
-        trace = []
-        for parents, looked in reversed(self.history):
-            trace.append(looked[rows, places])
-            places = parents[rows, places]
-        return torch.stack(trace[::-1], dim=1)
+
+@dataclass(frozen=True)
+class _Ended:
+    """Hypotheses that ended at one step."""
+
+    sentences: Int[Tensor, "N"]
+    places: Int[Tensor, "N"]
+    """Where among the beams each stood."""
+    scores: Float[Tensor, "N"]
+    ids: Int[Tensor, "N T"]
+
+
+class _Trail:
+    """Where every hypothesis came from and looked; always of all sentences, so none is moved."""
+
+    def __init__(self, sentences: int) -> None:
+        self.sentences = sentences
+        self.steps: list[tuple[Int[Tensor, "B K"], Float[Tensor, "B K S"]]] = []
+
+    def add(self, beams: _Beams, looked: Float[Tensor, "R K S"]) -> None:
+        """Remembers a step of the sentences that are still searched."""
+        if len(beams.sentences) == self.sentences:
+            self.steps.append((beams.parents, looked))
+            return
+        parents = beams.parents.new_zeros(self.sentences, *beams.parents.shape[1:])
+        everywhere = looked.new_zeros(self.sentences, *looked.shape[1:])
+        parents[beams.sentences], everywhere[beams.sentences] = beams.parents, looked
+        self.steps.append((parents, everywhere))
+
+    def follow(
+        self, sentences: Int[Tensor, "N"], places: Int[Tensor, "N"], lengths: Int[Tensor, "N"]
+    ) -> Float[Tensor, "N T S"]:
+        """Returns where hypotheses looked, walking back from where they ended to their roots."""
+        looked = self.steps[0][1]
+        found = looked.new_zeros(len(sentences), len(self.steps), looked.shape[2])
+        for step in range(len(self.steps) - 1, -1, -1):
+            parents, looked = self.steps[step]
+            found[:, step] = looked[sentences, places]
+            places = torch.where(lengths > step, parents[sentences, places], places)
+        return found
 
 
 def _first(source: Padded, config: SearchConfig) -> _Beams:
-    """Returns the beams before the first step: one living hypothesis a sentence."""
+    """Returns the beams before the first step: one hypothesis a sentence, so ``K`` is 1."""
     batch, device = source.lengths.shape[0], source.lengths.device
     # Sums of float32 log-probabilities in float64: order and neighbours do not show in them.
-    scores = torch.full((batch, config.beam_size), -torch.inf, dtype=torch.double, device=device)
-    scores[:, 0] = 0
-    prefix = torch.full((*scores.shape, 1), BOS, device=device)
-    return _Beams(torch.arange(batch, device=device), config.limits(source), scores, prefix, ())
+    scores = torch.zeros(batch, 1, dtype=torch.double, device=device)
+    none = torch.zeros(batch, dtype=torch.long, device=device)
+    return _Beams(
+        torch.arange(batch, device=device),
+        config.limits(source),
+        scores,
+        torch.full((*scores.shape, 1), BOS, device=device),
+        none[:, None],
+        none,
+        torch.full_like(scores[:, 0], -torch.inf),
+    )
 
 
 @torch.inference_mode()
@@ -71,74 +120,115 @@ def beam_search(
     hypotheses are finished and none that lives scores better than the best of them, or when its
     limit is reached.
     """
-    size = config.beam_size
     memory, state = stepper.start(source)
     beams = _first(source, config)
-    state = state.select(beams.sentences.repeat_interleave(size))
-    parents = torch.zeros_like(beams.prefix[..., 0])
-    found: list[list[Hypothesis]] = [[] for _ in beams.sentences]
+    trail, ended = _Trail(len(beams.sentences)), list[_Ended]()
     while len(beams.sentences):
+        width = beams.scores.shape[1]
         step = stepper.step(memory, state, beams.prefix[:, :, -1])
-        beams = replace(beams, history=(*beams.history, (parents, step.attention)))
+        trail.add(beams, step.attention)
         log_probs = constrain(step.log_probs, beams.prefix[:, :, 1:], beams.limits, config)
-        candidates = (beams.scores[..., None] + log_probs).flatten(1)
-        scores, index = candidates.topk(min(2 * size, candidates.shape[1]), dim=1)
-        parents, tokens = index // log_probs.shape[2], index % log_probs.shape[2]
-        ended = tokens == EOS
-        _finish(beams, scores, parents, ended, found, config)
-        # A stable sort: those that do not end come first, and stay in order.
-        living = ended.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
-        scores = scores.masked_fill(ended, -torch.inf).gather(1, living)
-        parents, tokens = parents.gather(1, living), tokens.gather(1, living)
-        prefix = beams.prefix.gather(1, parents[..., None].expand_as(beams.prefix))
-        prefix = torch.cat([prefix, tokens[..., None]], dim=2)
-        beams = replace(beams, scores=scores, prefix=prefix)
-        going = ~_done(beams, found, config)
-        flat = parents + torch.arange(len(parents), device=parents.device)[:, None] * size
-        if not going.all():
-            rows = going.nonzero().flatten()
+        beams, some = _advance(beams, log_probs, config)
+        ended.append(some)
+        rows = (~_done(beams, config)).nonzero().flatten()
+        if len(rows) < len(beams.sentences):
             beams, memory = beams.select(rows), memory.select(rows)
-            parents, flat = parents[rows], flat[rows]
-        state = step.state.select(flat.flatten())
-    return [sorted(some, key=lambda one: -one.score)[:size] for some in found]
+        state = step.state.select((beams.parents + rows[:, None] * width).flatten())
+    return _read(ended, trail, config)
 
 
-def _finish(
-    beams: _Beams,
-    scores: Float[Tensor, "B J"],
-    parents: Int[Tensor, "B J"],
-    ended: Bool[Tensor, "B J"],
-    found: list[list[Hypothesis]],
-    config: SearchConfig,
-) -> None:
-    """Adds the hypotheses that end among the first ``K`` candidates to ``found``."""
-    first = (ended & ~scores.isneginf())[:, : config.beam_size]
+def _advance(
+    beams: _Beams, log_probs: Float[Tensor, "B K V"], config: SearchConfig
+) -> tuple[_Beams, _Ended]:
+    """Lets every hypothesis grow by a token; returns those that live on, and those that ended."""
+    size = config.beam_size
+    scores, parents, tokens = _continuations(beams.scores, log_probs, size)
+    over = tokens == EOS
+    first = (over & ~scores.isneginf())[:, :size]
+    own = scores[:, :size] / beams.prefix.shape[2] ** config.length_penalty
     rows, ranks = first.nonzero(as_tuple=True)
-    if not len(rows):
-        return
-    places = parents[rows, ranks]
-    lengths = beams.prefix.shape[2] ** config.length_penalty
-    for sentence, ids, score, looked in zip(
-        beams.sentences[rows].tolist(),
-        beams.prefix[rows, places, 1:].tolist(),
-        (scores[rows, ranks] / lengths).tolist(),
-        beams.trace(rows, places),
-        strict=True,
-    ):
-        found[sentence].append(Hypothesis(tuple(ids), score, looked))
+    roots = parents[rows, ranks]
+    ended = _Ended(beams.sentences[rows], roots, own[rows, ranks], beams.prefix[rows, roots, 1:])
+    # A stable sort: those that do not end come first, and stay in order.
+    living = over.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+    parents, tokens = parents.gather(1, living), tokens.gather(1, living)
+    places = parents[..., None].expand(*parents.shape, beams.prefix.shape[2])
+    prefix = beams.prefix.gather(1, places)
+    return replace(
+        beams,
+        scores=scores.masked_fill(over, -torch.inf).gather(1, living),
+        prefix=torch.cat([prefix, tokens[..., None]], dim=2),
+        parents=parents,
+        finished=beams.finished + first.sum(dim=1),
+        best=torch.maximum(beams.best, own.masked_fill(~first, -torch.inf).amax(dim=1)),
+    ), ended
 
 
-def _done(beams: _Beams, found: list[list[Hypothesis]], config: SearchConfig) -> Bool[Tensor, "B"]:
+def _continuations(
+    totals: Float[Tensor, "B K"], log_probs: Float[Tensor, "B K V"], size: int
+) -> tuple[Float[Tensor, "B J"], Int[Tensor, "B J"], Int[Tensor, "B J"]]:
+    """Returns the best ``2 * size`` continuations: their scores, parents and last tokens.
+
+    So many, because one of each hypothesis may be its end. They are among the best few of each
+    hypothesis: only those are added up.
+    """
+    each = 2 * size if totals.shape[1] == 1 else size + 1
+    values, ids = largest(log_probs, min(each, log_probs.shape[2]))
+    sums = (totals[..., None] + values).flatten(1)
+    scores, index = sums.topk(min(2 * size, sums.shape[1]), dim=1)
+    return scores, index // ids.shape[2], ids.flatten(1).gather(1, index)
+
+
+def largest(
+    values: Float[Tensor, "*B V"], count: int
+) -> tuple[Float[Tensor, "*B J"], Int[Tensor, "*B J"]]:
+    """Returns the ``count`` largest values and where they are, largest first; no NaN among them.
+
+    As ``topk``, but several times faster where there are many more values than are wanted: all of
+    them are in the ``count`` blocks with the largest maxima.
+    """
+    blocks = values.shape[-1] // BLOCK
+    if blocks <= 2 * count:
+        found = values.topk(count, dim=-1)
+        return found.values, found.indices
+    body = values[..., : blocks * BLOCK].view(*values.shape[:-1], blocks, BLOCK)
+    chosen = body.amax(dim=-1).topk(count, dim=-1, sorted=False).indices
+    near: Tensor = body.gather(-2, chosen[..., None].expand(*chosen.shape, BLOCK)).flatten(-2)
+    rest = values[..., blocks * BLOCK :]
+    best, place = torch.cat([near, rest], dim=-1).topk(count, dim=-1)
+    block = chosen.gather(-1, (place // BLOCK).clamp(max=count - 1))
+    inside = block * BLOCK + place % BLOCK
+    beyond = blocks * BLOCK + place - count * BLOCK
+    index = torch.where(place < count * BLOCK, inside, beyond)
+    return best, index
+
+
+def _done(beams: _Beams, config: SearchConfig) -> Bool[Tensor, "B"]:
     """Returns which sentences need no further step."""
-    done = []
-    dead = beams.scores.isneginf().all(dim=1) | (beams.limits < beams.prefix.shape[2])
+    over = beams.scores.isneginf().all(dim=1) | (beams.limits < beams.prefix.shape[2])
     # What the best living hypothesis scores so far.
     hopes = beams.scores[:, 0] / (beams.prefix.shape[2] - 1) ** config.length_penalty
-    sentences = beams.sentences.tolist()
-    for sentence, over, hope in zip(sentences, dead.tolist(), hopes.tolist(), strict=True):
-        if over and not found[sentence]:  # nothing may follow: say so with an empty text
-            looked = beams.history[0][1][:0, 0]
-            found[sentence].append(Hypothesis((), -torch.inf, looked))
-        enough = len(found[sentence]) >= config.beam_size
-        done.append(over or (enough and max(one.score for one in found[sentence]) >= hope))
-    return torch.tensor(done, dtype=torch.bool, device=beams.scores.device)
+    enough: Tensor = (beams.finished >= config.beam_size) & (beams.best >= hopes)
+    return over | enough
+
+
+def _read(ended: list[_Ended], trail: _Trail, config: SearchConfig) -> list[list[Hypothesis]]:
+    """Returns the best hypotheses of each sentence; where nothing could follow, an empty text."""
+    found: list[list[tuple[float, tuple[int, ...], int]]] = [[] for _ in range(trail.sentences)]
+    for one in ended:
+        parts = (part.tolist() for part in (one.sentences, one.scores, one.ids, one.places))
+        for sentence, score, ids, place in zip(*parts, strict=True):
+            found[sentence].append((score, tuple(ids), place))
+    kept = [sorted(some, key=lambda one: -one[0])[: config.beam_size] for some in found]
+    flat = [(row, place, len(ids) + 1) for row, some in enumerate(kept) for _, ids, place in some]
+    if not trail.steps:
+        return []
+    like = trail.steps[0][0]
+    looked = trail.follow(*like.new_tensor(flat).reshape(-1, 3).unbind(1))
+    # Copies, so that one kept hypothesis does not keep all.
+    looks = iter(one[:length].clone() for one, (_, _, length) in zip(looked, flat, strict=True))
+    nothing = Hypothesis((), -torch.inf, looked.new_zeros(0, looked.shape[2]))
+    return [
+        [Hypothesis(ids, score, next(looks)) for score, ids, _ in some] or [nothing]
+        for some in kept
+    ]

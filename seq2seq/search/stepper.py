@@ -34,7 +34,7 @@ class Scored(Protocol[StateT_co]):
 
     @property
     def log_probs(self) -> Float[Tensor, "B K V"]:
-        """How likely each token is to follow."""
+        """How likely each token is to follow; the search writes into it."""
         ...
 
     @property
@@ -111,12 +111,13 @@ def constrain(
     limits: Int[Tensor, "B"],
     config: SearchConfig,
 ) -> Float[Tensor, "B K V"]:
-    """Returns the log-probabilities, ``-inf`` for all that may not follow ``prefix``.
+    """Makes the log-probabilities ``-inf`` for all that may not follow ``prefix``, in place.
 
     Padding and the start symbol never may; at a sentence's limit only the end symbol may.
     """
-    log_probs = log_probs.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
-    log_probs[..., [PAD, BOS]] = -torch.inf
+    log_probs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+    for never in (PAD, BOS):
+        log_probs[..., never] = -torch.inf
     length = prefix.shape[2] + 1
     if length <= config.min_length:
         log_probs[..., EOS] = -torch.inf
@@ -126,7 +127,9 @@ def constrain(
         tail = prefix[:, :, prefix.shape[2] - size + 1 :]
         repeats = (windows[..., :-1] == tail[:, :, None]).all(dim=3)
         log_probs.scatter_(2, torch.where(repeats, windows[..., -1], PAD), -torch.inf)
-    end = log_probs[..., EOS].clone()
-    log_probs.masked_fill_((limits <= length)[:, None, None], -torch.inf)
-    log_probs[..., EOS] = end
+    last = (limits <= length).nonzero().flatten()
+    if len(last):
+        end = log_probs[last][..., EOS]
+        log_probs[last] = -torch.inf
+        log_probs[last, :, EOS] = end
     return log_probs

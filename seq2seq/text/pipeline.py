@@ -55,8 +55,9 @@ class PipelineConfig:
     """Subwords drawn at random while training: smoothing for unigram, dropout for bpe; 0 is off."""
     character_coverage: float = 1.0
     """Share of the training text's characters that get a subword; the rest is spelt in bytes."""
-    sample_size: int = 1_000_000
-    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all."""
+    sample_size: int = 500_000
+    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all.
+    Half a million sentences of many different words take about a gigabyte of memory."""
 
     @property
     def subword_kind(self) -> SubwordKind | None:
@@ -284,6 +285,14 @@ class Pipeline:
             text if head is None else f"{head} {text}" if tail else head
             for head, tail, text in zip(heads, tails, texts, strict=True)
         ]
+
+    @cached_property
+    def letters(self) -> dict[int, str]:
+        """The text of each token where every one stands by itself, as characters do; else empty."""
+        if self.tokenizer.kind != "char" or self.normalizers.names or self.vocabulary.tag_ids:
+            return {}
+        ids = [index for index in range(len(self)) if index not in (PAD, BOS, EOS)]
+        return dict(zip(ids, self.decode([[index] for index in ids]), strict=True))
 
     def _shown(self, ids: Sequence[int]) -> list[str]:
         """Returns the tokens of ``ids`` as text is made from them."""

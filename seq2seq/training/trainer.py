@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -27,6 +28,7 @@ AnyBatch: TypeAlias = Batch | TextBatch
 BatchT_co = TypeVar("BatchT_co", bound=AnyBatch, covariant=True)
 LIMITS = ("steps", "epochs", "minutes", "patience")
 """What may change when a run goes on: where it ends."""
+KERNELS = 32
 log = logging.getLogger("seq2seq")
 
 
@@ -145,6 +147,16 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
+def limit_kernels() -> None:
+    """Lets oneDNN keep few compiled kernels, unless the user's environment says how many.
+
+    It compiles one for each shape, and would keep a thousand: hundreds of megabytes where batches
+    have ever-changing shapes, and as much again that lies unused between them. More than those of a
+    few updates are not met again soon. oneDNN looks here once, before it makes its first kernel.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+
+
 class Trainer:
     """Trains a model in a run folder."""
 
@@ -162,6 +174,7 @@ class Trainer:
 
         ``elapsed`` are seconds that the run has already used for its preparation.
         """  # noqa: D205
+        limit_kernels()
         self.model = model
         self.config = config
         self.folder = folder

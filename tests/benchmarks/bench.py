@@ -1,112 +1,128 @@
-"""Measures training and search on synthetic batches, beside a GEMM probe. Run it alone.
+"""Measures training, search, generation and the start, against what a user of torch would write.
 
-``python -m tests.benchmarks.bench [--json FILE]``: medians and spreads over repetitions, of the
-reference model (embeddings 256, 2 layers of 512 on both sides, general attention, vocabularies of
-8,000 and 4,273) with random weights. Compare ratios within one run, not figures across machines.
+``python -m tests.benchmarks.bench [PART ...]``: each part runs in a process of its own, and its
+variants take turns; tables show the median and the spread of each rate, and the median of the
+rounds' ratios to the baseline. Run it alone; compare ratios within one run, not figures across
+machines.
 """
 
 import argparse
 import json
-import statistics
+import os
+import platform
+import resource
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.search.beam import beam_search
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import SearchConfig
-from seq2seq.tensors import Batch, Padded
-from seq2seq.training.trainer import TrainConfig, Trainer
+from tests.benchmarks.parts import PARTS, Options
+from tests.benchmarks.timing import Part, part_table
 
-LENGTH, PAIRS, SENTENCES = 14, 64, 64
+ROOT = Path(__file__).parents[2]
+KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"}
+"""Variants that take turns must not push each other's kernels out of the cache."""
 
 
-def rate(work: Callable[[], object], units: float, repetitions: int = 7) -> dict[str, float]:
-    """Returns units per second: median, least and most."""
-    work()
-    rates = []
-    for _ in range(repetitions):
-        started = time.perf_counter()
-        work()
-        rates.append(units / (time.perf_counter() - started))
-    return {"median": statistics.median(rates), "least": min(rates), "most": max(rates)}
+def alone(name: str, options: Options, module: str = "tests.benchmarks.bench") -> Part:
+    """Runs one part in a process of its own."""
+    command = [sys.executable, "-m", module, "--alone", name, json.dumps(asdict(options))]
+    environment = {**KERNELS, **os.environ}
+    finished = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+    return Part.from_json(json.loads(finished.stdout.splitlines()[-1]))
 
 
-def gemm_probe() -> dict[str, float]:
-    """Returns GFLOP/s of a float32 product of 4096x512 and 512x8000."""
-    left, right = torch.randn(4096, 512), torch.randn(512, 8000)
-    return rate(lambda: left @ right, 2 * 4096 * 512 * 8000 / 1e9)
+def here(name: str, content: str) -> str:
+    """Runs one part in this process; returns its JSON."""
+    options = Options(**json.loads(content))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    part = PARTS[name](options)
+    who = resource.RUSAGE_CHILDREN if name == "start-up" else resource.RUSAGE_SELF
+    peak = resource.getrusage(who).ru_maxrss * 1024 / 1e6
+    return json.dumps(replace(part, peak=peak).to_json())
 
 
-def reference_model(feeding: bool = False) -> Seq2Seq:
-    """Returns the reference model."""
-    return Seq2Seq(
-        Seq2SeqConfig(
-            encoder=EncoderConfig(layers=2), decoder=DecoderConfig(layers=2, input_feeding=feeding)
-        ),
-        8000,
-        4273,
+def smaller(options: Options, repetitions: int | None) -> Options:
+    """Returns what takes less time: the same models on less of everything."""
+    return replace(
+        options,
+        repetitions=repetitions or 5,
+        sentences=min(options.sentences, 128),
+        tokens=1000,
+        rows=16,
+        steps=64,
+        length=100,
     )
 
 
-def random_ids(pairs: int, vocabulary: int) -> Padded:
-    """Returns sentences of equal length."""
-    ids = torch.randint(4, vocabulary, (pairs, LENGTH))
-    return Padded(ids, torch.full((pairs,), LENGTH))
-
-
-def training(precision: str, feeding: bool) -> dict[str, float]:
-    """Returns target tokens per second of whole updates."""
-    model = reference_model(feeding)
-    batch = Batch(random_ids(PAIRS, 8000), random_ids(PAIRS, 4273), random_ids(PAIRS, 4273))
-    config = TrainConfig(steps=10**6, precision=precision)  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(model, config, Path(folder))
-        return rate(lambda: trainer.update([batch]), PAIRS * LENGTH)
-
-
-def searching(beam_size: int) -> dict[str, float]:
-    """Returns sentences per second at a forced length."""
-    model, source = reference_model().eval(), random_ids(SENTENCES, 8000)
-    config = SearchConfig(beam_size=beam_size, min_length=LENGTH, max_length=LENGTH)
-    search = greedy_search if beam_size == 1 else beam_search
-    return rate(lambda: search(model, source, config), SENTENCES)
-
-
-def start_up() -> dict[str, float]:
-    """Returns starts of ``seq2seq --help`` per second."""
-    command = [sys.executable, "-m", "seq2seq.cli", "--help"]
-    return rate(lambda: subprocess.run(command, check=True, capture_output=True), 1)
-
-
-def main() -> None:
-    """Prints a table, and writes JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    torch.manual_seed(1)
-    rows = {
-        "GEMM probe, float32, GFLOP/s": gemm_probe(),
-        "training, float32, target tokens/s": training("float32", feeding=False),
-        "training, bfloat16, target tokens/s": training("bfloat16", feeding=False),
-        "training, input feeding, float32, target tokens/s": training("float32", feeding=True),
-        "training, input feeding, bfloat16, target tokens/s": training("bfloat16", feeding=True),
-        "greedy search, sentences/s": searching(1),
-        "beam search (5), sentences/s": searching(5),
-        "seq2seq --help, starts/s": start_up(),
-        "GEMM probe again, GFLOP/s": gemm_probe(),
+def written(parts: Mapping[str, Part], threads: int) -> str:
+    """Returns all that was found as JSON."""
+    facts = {
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "threads": threads or torch.get_num_threads(),
     }
-    for name, row in rows.items():
-        print(f"{name:52} {row['median']:9.1f}   ({row['least']:.1f} to {row['most']:.1f})")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    found = {name: part.to_json() for name, part in parts.items()}
+    return json.dumps({"facts": facts, "parts": found}, indent=1)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Returns what the command takes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "multi30k", metavar="FOLDER")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="a trained translator")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--threads", type=int, default=0, metavar="N")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="rounds; 7, or 5 if quick")
+    parser.add_argument("--sentences", type=int, default=256, metavar="N")
+    parser.add_argument("--quick", action="store_true", help="smaller batches, fewer rounds")
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    return parser
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Returns the parts in their order, the probe first and last.
+
+    Raises:
+        SystemExit: There is no such part.
+    """
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise SystemExit(f"PART: must be one of {', '.join(PARTS)}, got {unknown[0]!r}")
+    wanted = [name for name in PARTS if name != "probe" and (not names or name in names)]
+    return ["probe", *wanted, "probe after"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints all tables, and writes JSON where asked."""
+    given = arguments().parse_args(argv)
+    if given.alone:
+        print(here(*given.alone))
+        return
+    options = Options(
+        data=str(given.data.resolve()),
+        run=str(given.run.resolve()) if given.run else "",
+        threads=given.threads,
+        repetitions=given.repetitions or 7,
+        sentences=given.sentences,
+    )
+    if given.quick:
+        options = smaller(options, given.repetitions)
+    parts = {}
+    for name in chosen(given.parts):
+        parts[name] = alone(name.removesuffix(" after"), options)
+        print("\n".join(part_table(name, parts[name])), flush=True)
+    if given.json:
+        given.json.write_text(written(parts, given.threads), encoding="utf-8")
 
 
 if __name__ == "__main__":

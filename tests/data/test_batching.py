@@ -1,7 +1,9 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
@@ -85,6 +87,57 @@ def test_epochs_and_seeds_differ() -> None:
         for epoch in range(3)
     }
     assert len(plans) == 6
+
+
+def test_the_order_of_a_small_store() -> None:
+    lengths = [(2, 3), (1, 2), (2, 1), (1, 5), (3, 3), (2, 3), (1, 2), (4, 1)]
+    batches = Batches(store_of(lengths), BatchConfig(tokens=8), seed=7)
+    assert [rows.tolist() for rows in batches.plan(0)] == [[7], [0, 5], [2, 4], [6, 1], [3]]
+
+
+def test_a_side_may_be_longer_than_16_bits_can_tell() -> None:
+    lengths = [(1, 1), (70_000, 2), (1, 2), (66_000, 1), (2, 65_535)]
+    plan = Batches(store_of(lengths), BatchConfig(tokens=10), seed=1).plan(0)
+    assert sorted(sorted(rows.tolist()) for rows in plan) == [[0, 2], [1], [3], [4]]
+
+
+def test_an_epoch_is_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = []
+    plan = Batches._plan
+
+    def counted(batches: Batches, epoch: int) -> list[np.ndarray]:
+        planned.append(epoch)
+        return plan(batches, epoch)
+
+    monkeypatch.setattr(Batches, "_plan", counted)
+    batches = Batches(store_of([(3, 3)] * 9), BatchConfig(tokens=8), seed=1)
+    for epoch in (0, 1):
+        assert batches.size(epoch) == len(list(batches.epoch(epoch))) == len(batches.plan(epoch))
+    assert planned == [0, 1]
+
+
+def peak_of_reading(table: Dataset) -> int:
+    """Returns the most bytes at once while a store is opened, and two epochs are planned."""
+    tracemalloc.start()
+    try:
+        batches = Batches(PairStore(table), BatchConfig(tokens=4000), seed=1)
+        for epoch in (0, 1):
+            assert batches.size(epoch) == len(batches.plan(epoch))
+            next(batches.epoch(epoch))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_another_pair_needs_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.data.batching.ROWS_AT_ONCE", 1000)
+    few, many = 10_000, 40_000
+    offsets = np.arange(0, 10 * many + 1, 10, dtype=np.int32)
+    column = pa.ListArray.from_arrays(offsets, np.full(10 * many, 4, np.int32))
+    table = Dataset(pa.table({"source": column, "target": column}))
+    small = Dataset(table.data.table.slice(0, few))
+    peaks = [peak_of_reading(one) for one in (small, small, table)]  # the first loads what all need
+    assert (peaks[2] - peaks[1]) / (many - few) < 32
 
 
 def share(store: PairStore, tokens: int = 2000) -> float:

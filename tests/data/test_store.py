@@ -80,6 +80,41 @@ def test_pairs_are_encoded_and_blank_ones_dropped_with_count(tmp_path: Path) -> 
     assert chars(PAIRS, 0).decode(rows) == ["ein Hund", "zwei Katzen"]
 
 
+@pytest.mark.parametrize(("characters", "at_once"), [(4, 3), (100, 2), (2000, 1)])
+def test_few_pairs_are_encoded_at_once_where_they_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, characters: int, at_once: int
+) -> None:
+    counts = []
+    encode_texts = Pipeline.encode
+
+    def counted(pipeline: Pipeline, texts: Sequence[str]) -> Ids:
+        counts.append(len(texts))
+        return encode_texts(pipeline, texts)
+
+    monkeypatch.setattr(Pipeline, "encode", counted)
+    monkeypatch.setattr("seq2seq.data.store.CHARACTERS_AT_ONCE", 400)
+    monkeypatch.setattr("seq2seq.data.store.PAIRS_AT_ONCE", 3)
+    pairs = [("e" * characters, "a" * characters)] * 6
+    filters = FilterConfig(max_source_length=9999, max_target_length=9999)
+    assert len(encode(pairs, tmp_path, filters)) == 6
+    assert counts == [at_once] * (2 * 6 // at_once)
+
+
+@pytest.mark.parametrize(("tokens", "kind"), [(65_536, "uint16"), (65_537, "int32")])
+def test_ids_are_as_narrow_as_the_vocabulary_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, kind: str
+) -> None:
+    monkeypatch.setattr(Pipeline, "__len__", lambda _: tokens)
+    monkeypatch.setattr(Pipeline, "encode", lambda _, texts: [[tokens - 1, 5]] * len(texts))
+    store = encode(PAIRS, tmp_path)
+    (path,) = tmp_path.glob("*.arrow")
+    assert Dataset.from_file(str(path)).features["source"].feature.dtype == kind
+    batch = store.gather(np.array([0]))
+    assert batch.source.values.tolist() == [[tokens - 1, 5]]
+    assert batch.target_out.values.tolist() == [[tokens - 1, 5, EOS]]
+    assert store.share("source", tokens - 1) == 0.5
+
+
 def test_a_second_call_finds_the_cache_and_encodes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +281,7 @@ def test_refused_filters(key: str, value: float, accepted: str) -> None:
 
 def test_tokens_stay_on_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = [("ein Hund " * 20, "a dog " * 20)] * 2000
-    encode(pairs, tmp_path)  # 600,000 tokens, 2.4 MB as int32
+    encode(pairs, tmp_path)  # 600,000 tokens, 1.2 MB
     gc.collect()
     tracemalloc.start()
     try:

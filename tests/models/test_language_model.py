@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from seq2seq.errors import ConfigError
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.nn.recurrent import CellName, Recurrent, RecurrentConfig, RecurrentLayer
+from seq2seq.nn.recurrent import (
+    CellName,
+    Recurrent,
+    RecurrentConfig,
+    RecurrentLayer,
+    ScanLayer,
+)
 from seq2seq.nn.tokens import TokenHead
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Padded, TextBatch
@@ -105,11 +111,28 @@ def check_same(model: LanguageModel, ours: Tensor, expected: Tensor) -> None:
         torch.testing.assert_close(one, other, atol=1e-10, rtol=0)
 
 
-# The same model once more, a token at a time, of torch's own cells in a plain loop.
+# The same model once more, a token at a time, of one-step cells in a plain loop.
+
+Layer = RecurrentLayer | ScanLayer
 
 
-def advance(layer: RecurrentLayer, cell: CellName, value: Tensor, state: Tensor) -> Tensor:
-    """Runs torch's cell, with the layer's own weights, on one vector; returns the new state."""
+def advance_scan(layer: ScanLayer, value: Tensor, state: Tensor) -> Tensor:
+    """Runs one step of a layer whose gates see the input alone; returns the new state."""
+    products = layer.weight_input @ value + layer.bias_input
+    gate, new, *others = products.view(-1, layer.hidden_size)
+    forget = 1 / (1 + torch.exp(-gate))
+    carried: Tensor = forget * state[-layer.hidden_size :] + (1 - forget) * new
+    if not others:
+        return carried
+    reset = 1 / (1 + torch.exp(-others[0]))
+    passed = others[1] if len(others) > 1 else value
+    return torch.cat([reset * carried + (1 - reset) * 3**0.5 * passed, carried])
+
+
+def advance(layer: Layer, cell: CellName, value: Tensor, state: Tensor) -> Tensor:
+    """Runs a cell, with the layer's own weights, on one vector; returns the new state."""
+    if isinstance(layer, ScanLayer):
+        return advance_scan(layer, value, state)
     twin = CELLS[cell](layer.weight_input.shape[1], layer.hidden_size, dtype=value.dtype)
     own: dict[str, Tensor] = {
         "weight_ih": layer.weight_input,
@@ -137,7 +160,7 @@ def plain_log_probs(model: LanguageModel, document: Sequence[int], cut: int = 0)
     Gradients do not reach back beyond each ``cut`` tokens; 0: they reach the beginning.
     """
     stack, join = model.decoder.layers, model.decoder.join
-    parts = [layer for layer in stack.layers if isinstance(layer, RecurrentLayer)]
+    parts = [layer for layer in stack.layers if isinstance(layer, Layer)]
     states = [model.head.weight.new_zeros(stack.state_size) for _ in parts]
     rows = []
     for place, token in enumerate(document[:-1]):

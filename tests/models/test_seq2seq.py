@@ -11,7 +11,13 @@ from seq2seq.errors import ConfigError
 from seq2seq.models.seq2seq import Bridge, EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.attention import AdditiveAttention, Attention, AttentionName, GeneralAttention
 from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.nn.recurrent import CellName, Recurrent, RecurrentConfig, RecurrentLayer
+from seq2seq.nn.recurrent import (
+    CellName,
+    Recurrent,
+    RecurrentConfig,
+    RecurrentLayer,
+    ScanLayer,
+)
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
 
@@ -155,10 +161,36 @@ def test_outputs_and_states_follow_the_order_of_the_batch(case: Case) -> None:
     )
 
 
-# The same model once more, a sentence at a time, of torch's own cells in plain loops.
+# The same model once more, a sentence at a time, of one-step cells in plain loops.
 
 
-def torch_cell(layer: RecurrentLayer, cell: CellName) -> nn.LSTMCell | nn.GRUCell | nn.RNNCell:
+class ScanCell(nn.Module):
+    """One step of a cell whose gates see the input alone."""
+
+    def __init__(self, layer: ScanLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        products = self.layer.weight_input @ value + self.layer.bias_input
+        gate, new, *others = products.view(-1, self.layer.hidden_size)
+        forget, carried = 1 / (1 + torch.exp(-gate)), state[-self.layer.hidden_size :]
+        carried = forget * carried + (1 - forget) * new
+        if not others:
+            return carried, carried
+        reset = 1 / (1 + torch.exp(-others[0]))
+        passed = others[1] if len(others) > 1 else value
+        output = reset * carried + (1 - reset) * 3**0.5 * passed
+        return output, torch.cat([output, carried])
+
+
+OneStep = nn.LSTMCell | nn.GRUCell | nn.RNNCell | ScanCell
+Layer = RecurrentLayer | ScanLayer
+
+
+def one_step(layer: Layer, cell: CellName) -> OneStep:
+    if isinstance(layer, ScanLayer):
+        return ScanCell(layer)
     weight = layer.weight_input
     twin = CELLS[cell](weight.shape[1], layer.hidden_size, dtype=weight.dtype)
     with torch.no_grad():
@@ -170,7 +202,10 @@ def torch_cell(layer: RecurrentLayer, cell: CellName) -> nn.LSTMCell | nn.GRUCel
 
 
 def advance(cell: nn.Module, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs torch's cell on vectors; returns the output and the new state, one vector each."""
+    """Runs a cell on vectors; returns the output and the new state, one vector each."""
+    if isinstance(cell, ScanCell):
+        output, new = cell(value, state)
+        return output, new
     if isinstance(cell, nn.LSTMCell):
         hidden, carried = cell(value[None], tuple(state[None].chunk(2, dim=1)))
         return hidden[0], torch.cat([hidden[0], carried[0]])
@@ -192,9 +227,9 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
     finals = []
     for index, layer in enumerate(stack.layers):
         sides, ends = [], []
-        parts = [part for part in layer.modules() if isinstance(part, RecurrentLayer)]
+        parts = [part for part in layer.modules() if isinstance(part, Layer)]
         for way, part in zip((1, -1), parts, strict=False):
-            cell = torch_cell(part, stack.config.cell)
+            cell = one_step(part, stack.config.cell)
             state = values[0].new_zeros(stack.state_size // len(parts))
             outputs = []
             for value in values[::way]:
@@ -211,9 +246,11 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
 def context_of(attention: Attention, query: Tensor, memory: list[Tensor]) -> Tensor:
     """Averages the memory with weights that come straight from the papers' formulae."""
     if isinstance(attention, AdditiveAttention):
+        assert attention.memory is not None
         own, other, last = attention.query, attention.memory.weight, attention.score.weight[0]
         scores = [last @ torch.tanh(own.weight @ query + own.bias + other @ m) for m in memory]
     elif isinstance(attention, GeneralAttention):
+        assert attention.memory is not None
         scores = [query @ (attention.memory.weight @ step) for step in memory]
     else:
         scores = [query @ step for step in memory]
@@ -231,8 +268,8 @@ def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Ten
         for index, layer in enumerate(model.bridge.layers)
         if isinstance(layer, nn.Linear)
     ]
-    parts = [layer for layer in stack.layers if isinstance(layer, RecurrentLayer)]
-    cells = [torch_cell(layer, stack.config.cell) for layer in parts]
+    parts = [layer for layer in stack.layers if isinstance(layer, Layer)]
+    cells = [one_step(layer, stack.config.cell) for layer in parts]
     feed = memory[0].new_zeros(decoder.feed_size)
     rows = []
     for token in [BOS, *target]:
@@ -251,7 +288,7 @@ def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Ten
 
 
 @CASES
-def test_the_model_is_a_plain_loop_of_torchs_cells(case: Case) -> None:
+def test_the_model_is_a_plain_loop_of_cells(case: Case) -> None:
     model = model_of(case)
     check_plain(model, ((torch.float64, 1e-10), (torch.float32, 1e-5)))
 
@@ -269,7 +306,9 @@ def check_plain(model: Seq2Seq, precisions: Any = ((torch.float64, 1e-10),)) -> 
                 )
 
 
-@pytest.mark.parametrize("cells", [("lstm", "gru"), ("gru", "lstm"), ("rnn", "lstm")])
+@pytest.mark.parametrize(
+    "cells", [("lstm", "gru"), ("gru", "lstm"), ("rnn", "sru"), ("mingru", "rnn")]
+)
 @pytest.mark.parametrize("depths", [(1, 3), (3, 1), (2, 3), (2, 2)])
 def test_encoder_and_decoder_may_differ(
     depths: tuple[int, int], cells: tuple[CellName, CellName]

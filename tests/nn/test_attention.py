@@ -33,8 +33,10 @@ def score(attention: Attention, query: Tensor, step: Tensor) -> Tensor:
     """Scores one query against one step of the memory, as the papers write it."""
     if isinstance(attention, AdditiveAttention):
         own, other, last = attention.query, attention.memory, attention.score
+        assert other is not None
         return last.weight[0] @ torch.tanh(own.weight @ query + own.bias + other.weight @ step)
     if isinstance(attention, GeneralAttention):
+        assert attention.memory is not None
         return query @ attention.memory.weight @ step
     return query @ step
 

@@ -13,19 +13,24 @@ from seq2seq.nn.recurrent import (
     CELLS,
     BidirectionalLayer,
     CellName,
+    Kernel,
     Recurrent,
     RecurrentConfig,
     RecurrentLayer,
+    ScanLayer,
     dropout_mask,
+    make_layer,
     reverse,
 )
 
 CELL_NAMES: tuple[CellName, ...] = get_args(CellName)
+SCAN_NAMES: tuple[CellName, ...] = ("sru", "mingru")
 TORCH: dict[CellName, type[nn.LSTM | nn.GRU | nn.RNN]] = {
     "lstm": nn.LSTM,
     "gru": nn.GRU,
     "rnn": nn.RNN,
 }
+KERNELS = {name: kernel for name in TORCH if isinstance(kernel := CELLS[name], Kernel)}
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]
 
 
@@ -74,7 +79,7 @@ def stack_of(cell: CellName, *, bidirectional: bool = False, **settings: Any) ->
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", TORCH)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_a_stack_is_torchs_own_over_packed_sequences(
     cell: CellName, bidirectional: bool, layers: int, dtype: torch.dtype, tolerance: float
@@ -193,7 +198,7 @@ GOLDEN: dict[CellName, list[float]] = {
 }
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", TORCH)
 def test_constant_weights_give_the_numbers_of_the_equations(cell: CellName) -> None:
     layer = RecurrentLayer(cell, 1, 1).double()
     for parameter in layer.parameters():
@@ -218,10 +223,10 @@ def test_constant_weights_give_the_numbers_of_the_equations(cell: CellName) -> N
         assert final[0, 1].item() == pytest.approx(carried, abs=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", TORCH)
 def test_initial_weights(cell: CellName) -> None:
     layer = RecurrentLayer(cell, 5, 8)
-    gates = CELLS[cell].gates
+    gates = KERNELS[cell].gates
     for gate in layer.weight_recurrent.chunk(gates):
         torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
     widest = math.sqrt(6 / (5 + 8))
@@ -268,13 +273,13 @@ def plain_sequence(layer: RecurrentLayer, cell: CellName, inputs: Tensor, weight
     outputs = []
     for value in inputs.unbind(1):
         given = (layer.weight_input, weight, layer.bias_input, layer.bias_recurrent)
-        new = CELLS[cell].step(value, parts if len(parts) > 1 else parts[0], *given)
+        new = KERNELS[cell].step(value, parts if len(parts) > 1 else parts[0], *given)
         parts = [new] if isinstance(new, Tensor) else [*new]
         outputs.append(parts[0])
     return torch.stack(outputs, dim=1)
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", TORCH)
 def test_weights_are_left_out_for_a_whole_sequence_while_training(cell: CellName) -> None:
     torch.manual_seed(1)
     layer = RecurrentLayer(cell, 3, 10, weight_drop=0.4).double()
@@ -323,7 +328,122 @@ def test_a_bidirectional_layer_gives_half_its_width_to_each_direction() -> None:
 
 
 def test_every_cell_name_has_its_cell() -> None:
-    assert set(CELL_NAMES) == set(CELLS)
+    assert set(CELL_NAMES) == set(CELLS) == {*TORCH, *SCAN_NAMES}
+
+
+# --- gates that see the input alone
+
+
+def plain_scan(layer: ScanLayer, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs the papers' equations a step at a time; returns the outputs and the last state."""
+    size = layer.hidden_size
+    weights = layer.weight_input.view(-1, size, inputs.shape[2])
+    biases = layer.bias_input.view(-1, size)
+    hidden, carried, outputs = state[:, :size], state[:, -size:], []
+    for value in inputs.unbind(1):
+        forget, new, *others = (value @ w.T + b for w, b in zip(weights, biases, strict=True))
+        forget = 1 / (1 + (-forget).exp())
+        hidden = carried = forget * carried + (1 - forget) * new
+        if len(others) > 0:
+            reset = 1 / (1 + (-others[0]).exp())
+            passed = others[1] if len(others) > 1 else value
+            hidden = reset * carried + (1 - reset) * math.sqrt(3) * passed
+        outputs.append(hidden)
+    final = torch.cat([hidden, carried], dim=1)[:, : state.shape[1]]
+    return torch.stack(outputs, dim=1), final
+
+
+@pytest.mark.parametrize("width", [4, 6])
+@pytest.mark.parametrize("cell", SCAN_NAMES)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_a_scan_layer_is_a_plain_loop_of_its_equations(
+    cell: CellName, width: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    torch.manual_seed(1)
+    layer = ScanLayer(cell, width, 6)
+    random_biases(layer)
+    layer.to(dtype)
+    blocks = {("mingru", 4): 2, ("mingru", 6): 2, ("sru", 4): 4, ("sru", 6): 3}[cell, width]
+    assert layer.weight_input.shape == (blocks * 6, width)
+    inputs = torch.randn(3, 7, width, dtype=dtype, requires_grad=True)
+    state = torch.randn(3, 6 * CELLS[cell].states, dtype=dtype, requires_grad=True)
+    (ours, final), (expected, end) = layer(inputs, state), plain_scan(layer, inputs, state)
+    torch.testing.assert_close(ours, expected, atol=tolerance, rtol=0)
+    torch.testing.assert_close(final, end, atol=tolerance, rtol=0)
+    wanted = [inputs, state, *layer.parameters()]
+    found = torch.autograd.grad(ours.sin().sum() + final.sum(), wanted)
+    plain = torch.autograd.grad(expected.sin().sum() + end.sum(), wanted)
+    for one, other in zip(found, plain, strict=True):
+        torch.testing.assert_close(one, other, atol=10 * tolerance, rtol=tolerance)
+
+
+# Weights and biases 0.1, inputs 1, -2, 3, first state 0: worked out in plain Python.
+SCAN_GOLDEN: dict[CellName, list[float]] = {
+    "sru": [0.829213703037, -1.823203334242, 2.177896793138],
+    "mingru": [0.090033200538, -0.009730274675, 0.154699540578],
+}
+
+
+@pytest.mark.parametrize("cell", SCAN_NAMES)
+def test_constant_weights_give_the_numbers_of_a_scan_s_equations(cell: CellName) -> None:
+    layer = ScanLayer(cell, 1, 1).double()
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, 0.1)
+    inputs = torch.tensor([[[1.0], [-2.0], [3.0]]], dtype=torch.double)
+    outputs, _ = layer(inputs, torch.zeros(1, CELLS[cell].states, dtype=torch.double))
+    assert outputs.flatten().tolist() == pytest.approx(SCAN_GOLDEN[cell], abs=1e-9)
+
+
+@pytest.mark.parametrize(("width", "cell"), [(5, "mingru"), (5, "sru"), (8, "sru")])
+def test_initial_weights_of_a_scan_layer(width: int, cell: CellName) -> None:
+    layer = ScanLayer(cell, width, 8)
+    widest = math.sqrt(6 / (width + 8))
+    for block in layer.weight_input.view(-1, 8, width):
+        assert 0.7 * widest < block.abs().max().item() <= widest
+    assert layer.bias_input[:8].eq(1).all()
+    assert layer.bias_input[8:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("width", [16, 24])
+@pytest.mark.parametrize("cell", SCAN_NAMES)
+def test_a_scan_under_autocast_carries_single_precision(cell: CellName, width: int) -> None:
+    torch.manual_seed(1)
+    layer = ScanLayer(cell, width, 24)
+    nn.init.constant_(layer.bias_input[:24], 5.0)
+    inputs, state = torch.randn(3, 200, width), torch.zeros(3, 24 * CELLS[cell].states)
+    lengths = torch.tensor([200, 50, 1])
+    expected, end = layer(inputs, state, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, final = layer(inputs, state, lengths)
+        stepped = layer.step(inputs[:, 0], state.bfloat16())
+    assert (outputs.dtype, final.dtype, stepped.dtype) == (
+        torch.bfloat16,
+        torch.float32,
+        torch.float32,
+    )
+    assert (final - end).norm() < 0.01 * end.norm()
+    assert (outputs[0] - expected[0]).norm() < 0.01 * expected[0].norm()
+    found = torch.autograd.grad(outputs.float()[0].square().sum(), layer.weight_input)[0]
+    exact = torch.autograd.grad(expected[0].square().sum(), layer.weight_input)[0]
+    assert (found - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("cell", SCAN_NAMES)
+def test_what_a_scan_carries_passes_padding_to_the_bit(cell: CellName) -> None:
+    layer = make_layer(cell, 4, 6)
+    inputs, state = torch.randn(3, 5, 4), torch.randn(3, 6 * CELLS[cell].states)
+    _, over = layer(inputs, state, torch.tensor([0, 3, 5]))
+    assert over[0, -6:].equal(state[0, -6:])
+    _, three = layer(inputs[:, :3], state)
+    torch.testing.assert_close(over[1], three[1])
+
+
+def test_there_is_one_layer_for_each_cell() -> None:
+    made = {cell: type(make_layer(cell, 3, 2)) for cell in CELL_NAMES}
+    assert made == {**dict.fromkeys(TORCH, RecurrentLayer), **dict.fromkeys(SCAN_NAMES, ScanLayer)}
+
+
+# --- refusals
 
 
 @pytest.mark.parametrize(
@@ -337,6 +457,14 @@ def test_every_cell_name_has_its_cell() -> None:
         ({"input_dropout": -0.1}, r"^input_dropout: must be none or in \[0, 1\), got -0.1$"),
         ({"weight_drop": 1.0}, r"^weight_drop: must be in \[0, 1\), got 1.0$"),
         ({"weight_drop": -0.1}, r"^weight_drop: must be in \[0, 1\), got -0.1$"),
+        *(
+            (
+                {"weight_drop": 0.5, "cell": cell},
+                f"^weight_drop: must be 0 where cell is {cell}, which has no recurrent weights, "
+                "got 0.5$",
+            )
+            for cell in SCAN_NAMES
+        ),
     ],
 )
 def test_refused_settings(settings: dict[str, Any], text: str) -> None:
@@ -347,7 +475,8 @@ def test_refused_settings(settings: dict[str, Any], text: str) -> None:
 def test_a_refused_cell() -> None:
     config = RecurrentConfig()
     object.__setattr__(config, "cell", "lsm")  # the types that tests check would refuse it first
-    with pytest.raises(ConfigError, match=r"^cell: must be one of lstm, gru, rnn, got 'lsm'$"):
+    accepted = "lstm, gru, rnn, sru, mingru"
+    with pytest.raises(ConfigError, match=rf"^cell: must be one of {accepted}, got 'lsm'$"):
         config.__post_init__()
 
 

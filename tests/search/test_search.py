@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq2seq.errors import ConfigError
-from seq2seq.search.beam import beam_search
+from seq2seq.search.beam import BLOCK, beam_search, largest
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper, constrain
 from seq2seq.symbols import BOS, EOS, PAD, UNK
@@ -268,9 +268,9 @@ def test_no_sentences_give_no_hypotheses() -> None:
 @settings(max_examples=60, deadline=None)
 def test_what_may_follow(prefix: list[int], size: int, shortest: int, limit: int) -> None:
     config = SearchConfig(no_repeat_ngram=size, min_length=shortest)
-    raw = torch.zeros(1, 1, VOCAB)
     before = torch.tensor(prefix, dtype=torch.long)[None, None]
-    allowed = constrain(raw, before, torch.tensor([limit]), config)[0, 0].isfinite()
+    found = constrain(torch.zeros(1, 1, VOCAB), before, torch.tensor([limit]), config)
+    allowed = found[0, 0].isfinite()
     grams = [tuple(prefix[at : at + size]) for at in range(len(prefix) - size + 1)]
     for token in range(VOCAB):
         last = (*prefix, token)[-size:]
@@ -278,7 +278,24 @@ def test_what_may_follow(prefix: list[int], size: int, shortest: int, limit: int
         if token == EOS:
             expected = len(prefix) >= shortest
         assert bool(allowed[token]) == expected
-    assert raw.eq(0).all()  # the model's own tensor stays as it is
+
+
+@given(
+    width=st.integers(1, 12 * BLOCK + 5),
+    count=st.integers(1, 10),
+    seed=st.integers(0, 100),
+    shift=st.sampled_from([0.0, -math.inf]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_largest_of_many_values(width: int, count: int, seed: int, shift: float) -> None:
+    numbers = torch.Generator().manual_seed(seed)
+    values = torch.randint(0, 50, (2, 3, width), generator=numbers).double()  # many ties
+    values[..., : width // 2] += shift
+    count = min(count, width)
+    found, index = largest(values, count)
+    assert found.equal(values.topk(count).values)
+    assert values.gather(2, index).equal(found)
+    assert all(len(set(row)) == count for row in index.flatten(0, 1).tolist())
 
 
 @pytest.mark.parametrize(

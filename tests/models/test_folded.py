@@ -1,0 +1,114 @@
+"""Folded models give what the models themselves give."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from seq2seq.models import folded
+from seq2seq.models.folded import FoldedLanguageModel, FoldedTranslator
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.nn.decoder import DecoderConfig
+from seq2seq.nn.linear import has_int8
+from seq2seq.nn.recurrent import CELLS, CellName, RecurrentConfig
+from seq2seq.tensors import Padded
+
+VOCAB = 40
+PLAIN = Seq2SeqConfig(
+    embedding_size=8,
+    encoder=EncoderConfig(hidden_size=12, layers=2),
+    decoder=DecoderConfig(hidden_size=12, layers=2),
+)
+VARIANTS: dict[str, Any] = {
+    "plain": {},
+    "feeding": {"decoder": replace(PLAIN.decoder, input_feeding=True)},
+    "no attention": {"decoder": replace(PLAIN.decoder, attention="none")},
+    "additive, wide, not tied": {
+        "decoder": replace(PLAIN.decoder, attention="additive", output_size=10),
+        "tie_embeddings": False,
+    },
+    "one direction, residual, normalised": {
+        "encoder": replace(PLAIN.encoder, bidirectional=False, residual=True, layer_norm=True),
+        "decoder": replace(PLAIN.decoder, residual=True, layer_norm=True),
+    },
+    "residual from the embedding on": {
+        "embedding_size": 12,
+        "encoder": replace(PLAIN.encoder, residual=True, embedding_size=12),
+        "decoder": replace(PLAIN.decoder, residual=True, layers=1),
+    },
+}
+SOURCE = Padded(
+    torch.tensor([[5, 6, 7, 8, 9], [6, 0, 0, 0, 0], [9, 9, 4, 0, 0]]), torch.tensor([5, 1, 3])
+)
+STEPS = torch.tensor([[[1, 4], [5, 6], [7, 8]], [[9, 9], [2, 4], [30, 39]]])
+
+
+def translator(cell: CellName, variant: str, dtype: torch.dtype = torch.double) -> Seq2Seq:
+    torch.manual_seed(1)
+    config = replace(PLAIN, **VARIANTS[variant])
+    config = replace(
+        config,
+        encoder=replace(config.encoder, cell=cell),
+        decoder=replace(config.decoder, cell=cell),
+    )
+    return Seq2Seq(config, VOCAB, VOCAB).to(dtype).eval()
+
+
+@torch.inference_mode()
+def scores(stepper: Seq2Seq | FoldedTranslator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns log-probabilities and attention of two steps of two beams."""
+    memory, state = stepper.start(SOURCE)
+    state = state.select(torch.arange(3).repeat_interleave(2))
+    found, looked = [], []
+    for tokens in STEPS:
+        step = stepper.step(memory, state, tokens)
+        state = step.state.select(torch.tensor([1, 0, 2, 3, 5, 5]))
+        found.append(step.log_probs)
+        looked.append(step.attention)
+    return torch.stack(found), torch.stack(looked)
+
+
+@pytest.mark.parametrize("table", [2**28, 0])
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_folded_translator_is_the_translator(
+    cell: CellName, variant: str, table: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folded, "TABLE_BYTES", table)
+    for dtype, slack in ((torch.double, 1e-12), (torch.float32, 2e-5)):
+        model = translator(cell, variant, dtype)
+        for one, other in zip(scores(FoldedTranslator(model)), scores(model), strict=True):
+            assert_close(one, other, atol=slack, rtol=0)
+
+
+@pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_eight_bits_are_nearly_enough(cell: CellName, variant: str) -> None:
+    model = translator(cell, variant, torch.float32)
+    found, looked = scores(FoldedTranslator(model, "int8"))
+    expected, expected_looked = scores(model)
+    assert_close(found, expected, atol=0.2, rtol=0)
+    assert_close(looked, expected_looked, atol=0.05, rtol=0)
+    assert not found.equal(expected)
+
+
+@pytest.mark.parametrize("output_size", [0, 6])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_folded_language_model_is_the_language_model(cell: CellName, output_size: int) -> None:
+    torch.manual_seed(1)
+    layers = RecurrentConfig(cell=cell, layers=2, hidden_size=8, residual=True)
+    config = LanguageModelConfig(embedding_size=8, layers=layers, output_size=output_size)
+    model = LanguageModel(config, VOCAB).double().eval()
+    stepper, state = FoldedLanguageModel(model), model.start(4)
+    with torch.inference_mode():
+        for tokens in torch.tensor([[1, 5, 6, 7], [8, 9, 8, 8]]):
+            expected = model.step(state, tokens[:, None])
+            step = stepper.step(state, tokens[:, None])
+            assert_close(step.log_probs, expected.log_probs)
+            assert_close(step.state.layers, expected.state.layers)
+            state = step.state
+    assert step.attention.shape == (4, 1, 0)
