@@ -96,15 +96,16 @@ class Int8Linear:
     def __init__(self, weight: Float[Tensor, "G F"], bounded: bool = False) -> None:
         rounded, scales = quantise(weight.float())
         self.weight = rounded.t()
-        self.bounded = bounded
+        # As a tensor: torch takes longer to wrap a number than to multiply one row by it.
+        self.largest = scales.new_tensor(LARGEST) if bounded else None
         self.scales = scales[:, 0] / (LARGEST if bounded else 1)
 
     def __call__(
         self, inputs: Float[Tensor, "R F"], base: Float[Tensor, "*R G"]
     ) -> Float[Tensor, "R G"]:
         """Returns the rows' products, added to ``base``."""
-        if self.bounded:
-            rounded = torch.mul(inputs, LARGEST).round_().to(torch.int8)
+        if self.largest is not None:
+            rounded = torch.mul(inputs, self.largest).round_().char()
             return torch.addcmul(base, torch._int_mm(rounded, self.weight), self.scales)
         rounded, scales = quantise(inputs)
         return torch.addcmul(base, torch._int_mm(rounded, self.weight) * self.scales, scales)
@@ -117,7 +118,7 @@ def quantise(
     scales = values.abs().amax(dim=1, keepdim=True).div_(LARGEST)
     # A row of zeros stays one.
     steps = values / scales.clamp(min=torch.finfo(values.dtype).tiny)
-    return steps.round_().to(torch.int8), scales
+    return steps.round_().char(), scales
 
 
 @cache

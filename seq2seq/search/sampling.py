@@ -15,6 +15,8 @@ from seq2seq.errors import require
 from seq2seq.search.stepper import Scored, StateT
 from seq2seq.symbols import PAD
 
+ROLLS_AHEAD = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -180,10 +182,15 @@ class Dice:
         require(seed >= 0, "seed", "at least 0", seed)
         keys = [(seed, sample) for sample in samples]
         self._streams = [np.random.Generator(np.random.PCG64(key)) for key in keys]
+        self._ahead: Iterator[Tensor] = iter(())
 
     def roll(self) -> Float[Tensor, "R"]:
         """Returns each stream's next number in [0, 1), in float64."""
-        return torch.tensor([stream.random() for stream in self._streams], dtype=torch.double)
+        for numbers in self._ahead:
+            return numbers
+        ahead = np.stack([stream.random(ROLLS_AHEAD) for stream in self._streams], axis=1)
+        self._ahead = iter(torch.from_numpy(ahead).unbind())
+        return next(self._ahead)
 
 
 @runtime_checkable
