@@ -164,9 +164,11 @@ def draw(probabilities: Float[Tensor, "R V"], uniforms: Float[Tensor, "R"]) -> I
     row's sum, and never one with probability 0; in a row that is not a number, padding.
     """
     exact = probabilities.double()
-    # Parallel sums may waver in the last digit: without the mask, a token of probability 0 could
-    # be where they cross.
-    sums = exact.cumsum(dim=1).masked_fill(exact == 0, 0)
+    sums = exact.cumsum(dim=1)
+    if sums.is_cuda:
+        # Parallel sums may waver in the last digit: without the mask, a token of probability 0
+        # could be where they cross. One after the other, they never fall.
+        sums = sums.masked_fill(exact == 0, 0)
     crossing = uniforms.to(exact)[:, None] * sums.amax(dim=1, keepdim=True)
     return (sums > crossing).to(torch.uint8).argmax(dim=1)
 
