@@ -133,9 +133,9 @@ class Translator:
         rows = self._encode(texts)
         results = [Translation("", 0.0, alternatives=(Translation("", 0.0),)) for _ in texts]
         for some in _batches([len(row) for row in rows], batch_size):
-            hypotheses = self._search([rows[index] for index in some], search)
+            hypotheses = self._search([rows[index] for index in some], search, n_best)
             for index, found in zip(some, hypotheses, strict=True):
-                results[index] = self._read(rows[index], found[:n_best])
+                results[index] = self._read(rows[index], found)
         return results
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -150,12 +150,14 @@ class Translator:
             )  # fmt: skip
         return [row[:MOST_TOKENS] for row in rows]
 
-    def _search(self, rows: list[list[int]], search: SearchConfig) -> list[list[Hypothesis]]:
+    def _search(
+        self, rows: list[list[int]], search: SearchConfig, n_best: int
+    ) -> list[list[Hypothesis]]:
         """Searches for the hypotheses of one batch."""
         source = pad(*flatten(rows)).to(self.models[0].device)
         if search.beam_size == 1:
             return [[one] for one in greedy_search(self.stepper, source, search)]
-        return beam_search(self.stepper, source, search)
+        return beam_search(self.stepper, source, search, n_best)
 
     def _read(self, row: list[int], found: list[Hypothesis]) -> Translation:
         """Turns hypotheses into text."""

@@ -24,6 +24,7 @@ import yaml
 from seq2seq import __version__
 from seq2seq import config as configuration
 from seq2seq.cli import EXAMPLES, main, make_parser
+from seq2seq.nn.linear import Linear, SearchPrecision, linear
 from seq2seq.tasks import TASKS
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
@@ -678,6 +679,26 @@ def test_records_of_samples(ran: Ran) -> None:
     stopped = json.loads(ran(f"{words} --stop . t e ' ' a --length 200 --no-end"))
     assert stopped["ending"] == "stop"
     assert not set(stopped["text"]) & set(".te a")
+
+
+# --- eight bits
+
+
+def test_verbs_pass_the_precision_on(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+
+    def packed(
+        weight: torch.Tensor, precision: SearchPrecision, *, bounded: bool = False
+    ) -> Linear:
+        asked.add(precision)
+        return linear(weight, precision, bounded=bounded)
+
+    monkeypatch.setattr("seq2seq.models.folded.linear", packed)
+    for line in ("translate run test.de", "evaluate run", "generate lm --length 9 --no-end"):
+        for precision in ("float32", "int8"):
+            asked.clear()
+            assert ran(f"{line} --precision {precision}")
+            assert asked == {precision}
 
 
 # --- evaluate and score

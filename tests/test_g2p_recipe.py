@@ -3,6 +3,9 @@ import io
 import json
 import pickle
 import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -216,6 +219,31 @@ def test_interrupted_training_travels_between_processes(
     assert pickle.loads(pickle.dumps(caught.value)).exit_code == 143
     assert go(data, tmp_path / "g2p") == 143
     assert "g2p: stopped by SIGTERM" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux")
+def test_sigterm_ends_the_trainings_too(data: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "recipes.g2p.run",
+        str(data),
+        "--folder",
+        str(tmp_path / "g2p"),
+    ]
+    endless = [*SMALL, "--train.epochs", "1000000"]
+    with subprocess.Popen([*command, *endless], stderr=subprocess.DEVNULL) as started:
+        listed = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "g2p").glob("*/train.log"))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        children = [Path("/proc") / one for one in listed.read_text(encoding="ascii").split()]
+        trainings = [one for one in children if b"spawn_main" in (one / "cmdline").read_bytes()]
+        assert len(trainings) == 2
+        started.terminate()
+        assert started.wait(60) == 143
+    assert not any(one.exists() for one in trainings)
 
 
 def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

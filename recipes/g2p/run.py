@@ -7,14 +7,16 @@ out and says which checkpoint is best; finished trainings are not repeated.
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 import seq2seq
@@ -181,5 +183,13 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Hands a signal on to the trainings, which save and end; then the recipe does."""
+    for training in active_children():
+        training.terminate()
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main(sys.argv[1:]))

@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, Value
-from datasets import Sequence as ListOf
-from datasets.arrow_writer import ArrowWriter
 from tqdm import tqdm
 
 from seq2seq.data.cache import clear_leftovers, digest, draft, storing
@@ -60,46 +57,66 @@ class FilterConfig:
 class PairStore:
     """Encoded pairs on disk; only their lengths are in memory."""
 
-    def __init__(self, table: Dataset, dropped: Counter[str] | None = None) -> None:
-        self._rows = table.with_format("arrow")
+    def __init__(self, table: pa.Table, dropped: Counter[str] | None = None) -> None:
+        self._table = table
+        self._sides = {side: _Lists(table[side]) for side in ("source", "target")}
         self.dropped = dropped if dropped is not None else Counter[str]()
-        columns = table.data.table
-        self.source_lengths = _lengths(columns["source"])
-        self.target_lengths = _lengths(columns["target"])
+        self.source_lengths = self._sides["source"].lengths()
+        self.target_lengths = self._sides["target"].lengths()
+
+    @classmethod
+    def open(cls, path: Path, dropped: Counter[str] | None = None) -> "PairStore":
+        """Opens an encoded corpus.
+
+        Raises:
+            OSError: There is no such file.
+            ValueError: It is not in Arrow's stream format.
+        """
+        with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
+            return cls(stream.read_all(), dropped)
 
     def __len__(self) -> int:
         return len(self.source_lengths)
 
     def share(self, side: str, token: int) -> float:
         """Returns how large a share of one side's tokens ``token`` is."""
-        ids = pc.list_flatten(self._rows.data.table[side])
+        ids = pc.list_flatten(self._table[side])
         return float(pc.mean(pc.equal(ids, token)).as_py())
 
     def texts(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
         """Returns the texts of the given pairs, where the store keeps them."""
-        table = self._rows[rows.tolist()]
-        return table["source_text"].to_pylist(), table["target_text"].to_pylist()
+        columns = self._table["source_text"], self._table["target_text"]
+        source, target = ([column[row].as_py() for row in rows.tolist()] for column in columns)
+        return source, target
 
     def gather(self, rows: np.ndarray) -> Batch:
         """Returns the given pairs as a batch for teacher forcing."""
-        table = self._rows[rows.tolist()]
-        source, target = (_flat(table[side]) for side in ("source", "target"))
+        source, target = (side.gather(rows) for side in self._sides.values())
         return make_batch(*source, *target)
 
 
-def _lengths(column: pa.ChunkedArray) -> np.ndarray:
-    """Returns the length of each row; nothing but the result is as long as the column."""
-    lengths, start = np.empty(len(column), np.int32), 0
-    for chunk in column.chunks:
-        lengths[start : start + len(chunk)] = pc.list_value_length(chunk).to_numpy()
-        start += len(chunk)
-    return lengths
+class _Lists:
+    """A column of lists, read where it lies: Arrow's own ``take`` would copy the whole column."""
 
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self.starts = np.cumsum([0, *map(len, column.chunks)])
+        self.chunks = [(one.values.to_numpy(), one.offsets.to_numpy()) for one in column.chunks]
 
-def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ids of all rows in a row, and each row's length."""
-    lists = column.combine_chunks()
-    return lists.flatten().to_numpy(), pc.list_value_length(lists).to_numpy()
+    def lengths(self) -> np.ndarray:
+        """Returns the length of each row."""
+        found = np.empty(self.starts[-1], np.int32)
+        for start, (_, offsets) in zip(self.starts.tolist(), self.chunks, strict=False):
+            np.subtract(offsets[1:], offsets[:-1], out=found[start : start + len(offsets) - 1])
+        return found
+
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the items of the given rows, one row after the other, and each row's length."""
+        found = []
+        of = np.searchsorted(self.starts, rows, side="right") - 1
+        for chunk, row in zip(of.tolist(), (rows - self.starts[of]).tolist(), strict=True):
+            values, offsets = self.chunks[chunk]
+            found.append(values[offsets[row] : offsets[row + 1]])
+        return np.concatenate(found), np.array([len(one) for one in found])
 
 
 def encode_corpus(
@@ -132,7 +149,7 @@ def encode_corpus(
             record = json.dumps({"sha256": digest(path), "dropped": dropped})
             with draft(path.with_suffix(".json")) as temporary:
                 temporary.write_text(record, encoding="utf-8")
-        store = PairStore(Dataset.from_file(str(path)), dropped)
+        store = PairStore.open(path, dropped)
     if not len(store):
         raise DataError(f"{corpus.name}: no pair is left, {describe(store.dropped)}")
     return store
@@ -149,7 +166,7 @@ def _read(path: Path) -> PairStore | None:
     try:
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if record["sha256"] == digest(path):
-            return PairStore(Dataset.from_file(str(path)), Counter(record["dropped"]))
+            return PairStore.open(path, Counter(record["dropped"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -169,12 +186,14 @@ def _write(
     """Encodes the corpus to an Arrow file, under a temporary name until it is whole."""
     columns = {"source": _ids(source), "target": _ids(target)}
     if keep_text:
-        columns |= {"source_text": Value("string"), "target_text": Value("string")}
+        columns |= {"source_text": pa.string(), "target_text": pa.string()}
+    schema = pa.schema(columns)
     dropped: Counter[str] = Counter()
     pairs = usable(corpus.pairs(), dropped)
     with (
         draft(path) as temporary,
-        ArrowWriter(path=str(temporary), features=Features(columns)) as writer,
+        temporary.open("wb") as file,
+        pa.ipc.new_stream(file, schema) as writer,
     ):
         for some in _chunks(pairs, f"encode {corpus.name}"):
             texts = [list(side) for side in zip(*some, strict=True)]
@@ -187,14 +206,14 @@ def _write(
                 else:
                     dropped[reason] += 1
             sides = [list(side) for side in zip(*kept, strict=True)] or [[] for _ in range(4)]
-            writer.write_batch(dict(zip(columns, sides, strict=False)))
-        writer.finalize()
+            arrays = [pa.array(side, kind) for side, kind in zip(sides, schema.types, strict=False)]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
     return dropped
 
 
-def _ids(pipeline: Pipeline) -> ListOf:
+def _ids(pipeline: Pipeline) -> pa.DataType:
     """Returns the type of a column of ids: two bytes a token where the vocabulary allows it."""
-    return ListOf(Value("uint16" if len(pipeline) <= 2**16 else "int32"))
+    return pa.list_(pa.uint16() if len(pipeline) <= 2**16 else pa.int32())
 
 
 def _chunks(pairs: Iterable[Pair], title: str) -> Iterator[list[Pair]]:

@@ -16,8 +16,10 @@ from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderState, Memory, RecurrentDecoder
 from seq2seq.nn.linear import SearchPrecision, linear
 from seq2seq.nn.recurrent import (
+    CELLS,
     BidirectionalLayer,
     CellName,
+    Kernel,
     Recurrent,
     RecurrentLayer,
     ScanLayer,
@@ -30,24 +32,26 @@ TABLE_BYTES = 2**28
 """A larger table would cost more memory than it saves time."""
 
 
+HALF, TWO = torch.tensor(0.5), torch.tensor(2.0)
+"""As tensors: torch takes longer to wrap a number than to multiply one row by it."""
+
+
 def _tanh_(values: Tensor) -> Tensor:
-    """Takes the tanh in place: ``2 sigmoid(2 x) - 1``, to rounding.
+    """Takes the tanh in place: ``2 (sigmoid(2 x) - 1/2)``, to rounding.
 
     On a processor torch's sigmoid is six times as fast as its tanh.
     """
-    return values.mul_(2).sigmoid_().mul_(2).sub_(1)
+    return values.mul_(TWO).sigmoid_().sub_(HALF).mul_(TWO)
 
 
 def _lstm(gates: Float[Tensor, "R G"], state: Float[Tensor, "R ND"]) -> Float[Tensor, "R ND"]:
-    """Advances an LSTM; its gates are in the order input, forget, output, candidate."""
-    size = state.shape[1] // 2
-    enter, forget, leave = gates[:, : 3 * size].sigmoid_().chunk(3, dim=1)
-    candidate = _tanh_(gates[:, 3 * size :])
+    """Advances an LSTM; its gates are as :func:`_ordered` leaves them."""
+    enter, forget, leave, candidate = gates.sigmoid_().chunk(4, dim=1)
     new = torch.empty_like(state)
     hidden, cell = new.chunk(2, dim=1)
-    torch.mul(forget, state[:, size:], out=cell)
-    cell.addcmul_(enter, candidate)
-    _tanh_(hidden.copy_(cell)).mul_(leave)
+    torch.mul(forget, state[:, cell.shape[1] :], out=cell)
+    cell.addcmul_(enter, candidate.sub_(HALF), value=2)
+    torch.mul(cell, TWO, out=hidden).sigmoid_().sub_(HALF).mul_(leave).mul_(TWO)
     return new
 
 
@@ -137,27 +141,39 @@ class _Layer:
 
 
 def _ordered(cell: CellName, blocks: Tensor) -> Tensor:
-    """Returns the blocks of an LSTM's weights so that the gates with a sigmoid stand together."""
+    """Returns an LSTM's weights in the order input, forget, output gate, candidate.
+
+    The candidate's are doubled, so that one sigmoid serves all four (see :func:`_tanh_`).
+    """
     if cell != "lstm":
         return blocks
     enter, forget, candidate, leave = blocks.chunk(4)
-    return torch.cat([enter, forget, leave, candidate])
+    return torch.cat([enter, forget, leave, 2 * candidate])
+
+
+def _plain(stack: Recurrent) -> bool:
+    """Returns whether each layer's output is the next one's input as it is."""
+    return not (stack.config.residual or stack.config.layer_norm)
+
+
+def _bounded(stack: Recurrent) -> bool:
+    """Returns whether what a stack's layers give out is in [-1, 1]: a tanh, or a mean of such."""
+    return _plain(stack) and isinstance(CELLS[stack.config.cell], Kernel)
 
 
 def _layers(
     stack: Recurrent, vectors: Float[Tensor, "V E"], precision: SearchPrecision
 ) -> list[list[_Layer]]:
     """Folds a stack: the directions of each layer."""
-    config, found = stack.config, []
+    found = []
     for index, layer in enumerate(stack.layers):
         both = [layer.ahead, layer.back] if isinstance(layer, BidirectionalLayer) else [layer]
         own = vectors if index == 0 else None
-        plain = index > 0 and not (config.residual or config.layer_norm)
         directions = []
         for one in both:
             assert isinstance(one, RecurrentLayer | ScanLayer)
-            bounded = plain and isinstance(one, RecurrentLayer)  # a tanh, or a mean of such
-            directions.append(_Layer(config.cell, one, own, precision, bounded))
+            bounded = index > 0 and _bounded(stack)
+            directions.append(_Layer(stack.config.cell, one, own, precision, bounded))
         found.append(directions)
     return found
 
@@ -202,9 +218,11 @@ class _Decoder:
     ) -> None:
         self.decoder = decoder
         self.vectors = tokens.weight
+        self.plain = _plain(decoder.layers)
         self.layers = [only for [only] in _layers(decoder.layers, tokens.weight, precision)]
         self.join = None if decoder.join is None else linear(decoder.join.weight, precision)
-        self.head = linear(head.weight, precision, bounded=self.join is not None)
+        bounded = self.join is not None or _bounded(decoder.layers)
+        self.head = linear(head.weight, precision, bounded=bounded)
         self.bias = head.bias
 
     def step(self, memory: Memory | None, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
@@ -217,7 +235,7 @@ class _Decoder:
             products = layer.products(ids, inputs)
             states.append(layer.step(products, state.layers[:, index], inputs))
             outputs = states[-1][:, : decoder.config.hidden_size]
-            inputs = decoder.layers.join(index, inputs, outputs)
+            inputs = outputs if self.plain else decoder.layers.join(index, inputs, outputs)
         outputs, looked = self._attend(inputs.view(*tokens.shape, -1), memory)
         log_probs = self.head(outputs, self.bias).log_softmax(dim=1)
         feed = outputs if decoder.feed_size else state.feed

@@ -129,8 +129,9 @@ class RecurrentDecoder(nn.Module):
         if self.attention is not None and memory is not None:
             context, weights = self.attention(hidden, memory.keys, memory.values, memory.valid)
             return torch.cat([context, hidden], dim=2), weights
-        width = 0 if memory is None else memory.values.shape[1]
-        return hidden, hidden.new_zeros(*hidden.shape[:2], width)
+        if memory is None:
+            return hidden, hidden[..., :0]
+        return hidden, hidden.new_zeros(*hidden.shape[:2], memory.values.shape[1])
 
     def _attend(
         self, hidden: Float[Tensor, "B T D"], memory: Memory | None

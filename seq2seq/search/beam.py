@@ -111,9 +111,14 @@ def _first(source: Padded, config: SearchConfig) -> _Beams:
 
 @torch.inference_mode()
 def beam_search(
-    stepper: Stepper[MemoryT, StateT], source: Padded, config: SearchConfig
+    stepper: Stepper[MemoryT, StateT],
+    source: Padded,
+    config: SearchConfig,
+    n_best: int | None = None,
 ) -> list[list[Hypothesis]]:
-    """Returns each sentence's hypotheses, best first: at least 1, at most ``beam_size``.
+    """Returns each sentence's hypotheses, best first: at least 1, at most ``n_best``.
+
+    No more than ``beam_size`` are to be had, and so many are given unless fewer are asked for.
 
     At each step the ``K`` best continuations of the living hypotheses are looked at: those that
     end are finished, and the best ``K`` that do not end live on. A sentence is done when ``K``
@@ -134,7 +139,7 @@ def beam_search(
         if len(rows) < len(beams.sentences):
             beams, memory = beams.select(rows), memory.select(rows)
         state = step.state.select((beams.parents + rows[:, None] * width).flatten())
-    return _read(ended, trail, config)
+    return _read(ended, trail, min(n_best or config.beam_size, config.beam_size))
 
 
 def _advance(
@@ -169,38 +174,40 @@ def _continuations(
 ) -> tuple[Float[Tensor, "B J"], Int[Tensor, "B J"], Int[Tensor, "B J"]]:
     """Returns the best ``2 * size`` continuations: their scores, parents and last tokens.
 
-    So many, because one of each hypothesis may be its end. They are among the best few of each
-    hypothesis: only those are added up.
+    So many, because one of each hypothesis may be its end.
     """
-    each = 2 * size if totals.shape[1] == 1 else size + 1
-    values, ids = largest(log_probs, min(each, log_probs.shape[2]))
-    sums = (totals[..., None] + values).flatten(1)
-    scores, index = sums.topk(min(2 * size, sums.shape[1]), dim=1)
-    return scores, index // ids.shape[2], ids.flatten(1).gather(1, index)
+    beams, tokens = log_probs.shape[1:]
+    scores, index = largest(totals, log_probs, min(2 * size, beams * tokens))
+    return scores, index // tokens, index % tokens
 
 
 def largest(
-    values: Float[Tensor, "*B V"], count: int
-) -> tuple[Float[Tensor, "*B J"], Int[Tensor, "*B J"]]:
-    """Returns the ``count`` largest values and where they are, largest first; no NaN among them.
+    totals: Float[Tensor, "B K"], values: Float[Tensor, "B K V"], count: int
+) -> tuple[Float[Tensor, "B J"], Int[Tensor, "B J"]]:
+    """Returns the ``count`` largest sums of a total and a value of its own, and where they are.
 
-    As ``topk``, but several times faster where there are many more values than are wanted: all of
-    them are in the ``count`` blocks with the largest maxima.
+    Largest first; places count on from one total's values to the next one's; no NaN among them.
+    As ``topk`` over all sums, but several times faster: all that are wanted are in the ``count``
+    blocks with the largest maxima, and only what is in those is added up.
     """
-    blocks = values.shape[-1] // BLOCK
-    if blocks <= 2 * count:
-        found = values.topk(count, dim=-1)
-        return found.values, found.indices
-    body = values[..., : blocks * BLOCK].view(*values.shape[:-1], blocks, BLOCK)
-    chosen = body.amax(dim=-1).topk(count, dim=-1, sorted=False).indices
-    near: Tensor = body.gather(-2, chosen[..., None].expand(*chosen.shape, BLOCK)).flatten(-2)
+    beams, tokens = values.shape[1:]
+    blocks = tokens // BLOCK
+    body = values[..., : blocks * BLOCK].view(len(values), beams, blocks, BLOCK)
+    most = (totals[..., None] + body.amax(dim=3)).flatten(1)
+    chosen = most.topk(min(count, most.shape[1]), dim=1, sorted=False).indices
+    parents = chosen // blocks if blocks else chosen
+    starts = chosen * BLOCK + parents * (tokens - blocks * BLOCK)
+    inside = starts[..., None] + torch.arange(BLOCK, device=values.device)
+    near = values.flatten(1).gather(1, inside.flatten(1)).view_as(inside)
     rest = values[..., blocks * BLOCK :]
-    best, place = torch.cat([near, rest], dim=-1).topk(count, dim=-1)
-    block = chosen.gather(-1, (place // BLOCK).clamp(max=count - 1))
-    inside = block * BLOCK + place % BLOCK
-    beyond = blocks * BLOCK + place - count * BLOCK
-    index = torch.where(place < count * BLOCK, inside, beyond)
-    return best, index
+    beyond = torch.arange(beams * tokens, device=values.device).view(beams, tokens)
+    sums = [
+        (near + totals.gather(1, parents)[..., None]).flatten(1),
+        (rest + totals[..., None]).flatten(1),
+    ]
+    places = [inside.flatten(1), beyond[:, blocks * BLOCK :].flatten().expand(len(values), -1)]
+    best, order = torch.cat(sums, dim=1).topk(count, dim=1)
+    return best, torch.cat(places, dim=1).gather(1, order)
 
 
 def _done(beams: _Beams, config: SearchConfig) -> Bool[Tensor, "B"]:
@@ -212,15 +219,19 @@ def _done(beams: _Beams, config: SearchConfig) -> Bool[Tensor, "B"]:
     return over | enough
 
 
-def _read(ended: list[_Ended], trail: _Trail, config: SearchConfig) -> list[list[Hypothesis]]:
+def _read(ended: list[_Ended], trail: _Trail, count: int) -> list[list[Hypothesis]]:
     """Returns the best hypotheses of each sentence; where nothing could follow, an empty text."""
-    found: list[list[tuple[float, tuple[int, ...], int]]] = [[] for _ in range(trail.sentences)]
+    found: list[list[tuple[float, _Ended, int]]] = [[] for _ in range(trail.sentences)]
     for one in ended:
-        parts = (part.tolist() for part in (one.sentences, one.scores, one.ids, one.places))
-        for sentence, score, ids, place in zip(*parts, strict=True):
-            found[sentence].append((score, tuple(ids), place))
-    kept = [sorted(some, key=lambda one: -one[0])[: config.beam_size] for some in found]
-    flat = [(row, place, len(ids) + 1) for row, some in enumerate(kept) for _, ids, place in some]
+        parts = enumerate(zip(one.sentences.tolist(), one.scores.tolist(), strict=True))
+        for row, (sentence, score) in parts:
+            found[sentence].append((score, one, row))
+    best = [sorted(some, key=lambda entry: -entry[0])[:count] for some in found]
+    kept = [
+        [(tuple(one.ids[row].tolist()), score, int(one.places[row])) for score, one, row in some]
+        for some in best
+    ]
+    flat = [(row, place, len(ids) + 1) for row, some in enumerate(kept) for ids, _, place in some]
     if not trail.steps:
         return []
     like = trail.steps[0][0]
@@ -229,6 +240,6 @@ def _read(ended: list[_Ended], trail: _Trail, config: SearchConfig) -> list[list
     looks = iter(one[:length].clone() for one, (_, _, length) in zip(looked, flat, strict=True))
     nothing = Hypothesis((), -torch.inf, looked.new_zeros(0, looked.shape[2]))
     return [
-        [Hypothesis(ids, score, next(looks)) for score, ids, _ in some] or [nothing]
+        [Hypothesis(ids, score, next(looks)) for ids, score, _ in some] or [nothing]
         for some in kept
     ]

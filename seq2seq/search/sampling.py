@@ -15,6 +15,8 @@ from seq2seq.errors import require
 from seq2seq.search.stepper import Scored, StateT
 from seq2seq.symbols import PAD
 
+ROLLS_AHEAD = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -162,9 +164,11 @@ def draw(probabilities: Float[Tensor, "R V"], uniforms: Float[Tensor, "R"]) -> I
     row's sum, and never one with probability 0; in a row that is not a number, padding.
     """
     exact = probabilities.double()
-    # Parallel sums may waver in the last digit: without the mask, a token of probability 0 could
-    # be where they cross.
-    sums = exact.cumsum(dim=1).masked_fill(exact == 0, 0)
+    sums = exact.cumsum(dim=1)
+    if sums.is_cuda:
+        # Parallel sums may waver in the last digit: without the mask, a token of probability 0
+        # could be where they cross. One after the other, they never fall.
+        sums = sums.masked_fill(exact == 0, 0)
     crossing = uniforms.to(exact)[:, None] * sums.amax(dim=1, keepdim=True)
     return (sums > crossing).to(torch.uint8).argmax(dim=1)
 
@@ -180,10 +184,15 @@ class Dice:
         require(seed >= 0, "seed", "at least 0", seed)
         keys = [(seed, sample) for sample in samples]
         self._streams = [np.random.Generator(np.random.PCG64(key)) for key in keys]
+        self._ahead: Iterator[Tensor] = iter(())
 
     def roll(self) -> Float[Tensor, "R"]:
         """Returns each stream's next number in [0, 1), in float64."""
-        return torch.tensor([stream.random() for stream in self._streams], dtype=torch.double)
+        for numbers in self._ahead:
+            return numbers
+        ahead = np.stack([stream.random(ROLLS_AHEAD) for stream in self._streams], axis=1)
+        self._ahead = iter(torch.from_numpy(ahead).unbind())
+        return next(self._ahead)
 
 
 @runtime_checkable

@@ -21,9 +21,6 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, Features, Value
-from datasets import Sequence as ListOf
-from datasets.arrow_writer import ArrowWriter
 
 from seq2seq import config as configuration
 from seq2seq.data.batching import BatchConfig, Batches
@@ -36,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 MEGABYTE = 10**6
 TYPICAL_LENGTH = 14
 PAIRS_AT_ONCE = 10_000
-COLUMNS = {side: ListOf(Value("uint16")) for side in ("source", "target")}
+COLUMNS = pa.schema({side: pa.list_(pa.uint16()) for side in ("source", "target")})
 REFERENCE: dict[str, object] = {
     "joint_tokenizer": True,
     "source.vocab_size": 8000,
@@ -128,11 +125,10 @@ def per_pair(few: int, many: int) -> dict[str, float]:
 def make_store(path: Path, pairs: int) -> str:
     """Writes random ids, of lengths like those of captions, as an encoded corpus keeps them."""
     rng = np.random.default_rng(1)
-    with ArrowWriter(path=str(path), features=Features(COLUMNS)) as writer:
+    with pa.ipc.new_stream(str(path), COLUMNS) as writer:
         for start in range(0, pairs, PAIRS_AT_ONCE):
             sides = [random_rows(rng, min(PAIRS_AT_ONCE, pairs - start)) for _ in COLUMNS]
-            writer.write_table(pa.table(sides, names=list(COLUMNS)))
-        writer.finalize()
+            writer.write_batch(pa.record_batch(sides, schema=COLUMNS))
     return str(path)
 
 
@@ -146,7 +142,7 @@ def random_rows(rng: np.random.Generator, rows: int) -> pa.ListArray:
 def reading(path: str) -> dict[str, float]:
     """Opens a store, reads an epoch and plans the next; returns the private bytes at the peak."""
     with peak(private) as most:
-        batches = Batches(PairStore(Dataset.from_file(path)), BatchConfig(tokens=4096), seed=1)
+        batches = Batches(PairStore.open(Path(path)), BatchConfig(tokens=4096), seed=1)
         read = sum(len(batch.source.lengths) for batch in batches.epoch(0))
         batches.size(1)
     return {"bytes": most[0], "pairs": read}

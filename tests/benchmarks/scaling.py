@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 
 from seq2seq.data.batching import BatchConfig, Batches
 from seq2seq.data.store import PairStore
@@ -88,7 +87,7 @@ def corpus(name: str, sizes: Iterable[int], options: Options) -> Iterator[tuple[
 
 def opened(path: str) -> PairStore:
     """Opens a store."""
-    return PairStore(Dataset.from_file(path))
+    return PairStore.open(Path(path))
 
 
 def opening(path: str) -> Work:

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +29,7 @@ def store_of(lengths: list[tuple[int, int]]) -> PairStore:
     """Pair number n holds only the token n + 4."""
     rows = [([n + 4] * source, [n + 4] * target) for n, (source, target) in enumerate(lengths)]
     return PairStore(
-        Dataset.from_dict({"source": [one for one, _ in rows], "target": [two for _, two in rows]})
+        pa.table({"source": [one for one, _ in rows], "target": [two for _, two in rows]})
     )
 
 
@@ -116,7 +115,7 @@ def test_an_epoch_is_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert planned == [0, 1]
 
 
-def peak_of_reading(table: Dataset) -> int:
+def peak_of_reading(table: pa.Table) -> int:
     """Returns the most bytes at once while a store is opened, and two epochs are planned."""
     tracemalloc.start()
     try:
@@ -134,8 +133,8 @@ def test_another_pair_needs_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = 10_000, 40_000
     offsets = np.arange(0, 10 * many + 1, 10, dtype=np.int32)
     column = pa.ListArray.from_arrays(offsets, np.full(10 * many, 4, np.int32))
-    table = Dataset(pa.table({"source": column, "target": column}))
-    small = Dataset(table.data.table.slice(0, few))
+    table = pa.table({"source": column, "target": column})
+    small = table.slice(0, few)
     peaks = [peak_of_reading(one) for one in (small, small, table)]  # the first loads what all need
     assert (peaks[2] - peaks[1]) / (many - few) < 32
 

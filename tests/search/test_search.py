@@ -245,6 +245,10 @@ def test_an_endless_text_ends_at_the_limit_of_its_sentence() -> None:
 def test_sentences_are_searched_alone() -> None:
     config, numbers = SearchConfig(beam_size=3, max_length=5), list(range(30))
     together = beam_search(TABLE, sentences(numbers), config)
+    few = beam_search(TABLE, sentences(numbers), config, 2)
+    assert [[(one.ids, one.score) for one in some] for some in few] == [
+        [(one.ids, one.score) for one in some[:2]] for some in together
+    ]
     for number, hypotheses in zip(numbers, together, strict=True):
         [alone] = beam_search(TABLE, sentences([number]), config)
         assert [(one.ids, one.score) for one in alone] == [
@@ -287,15 +291,17 @@ def test_what_may_follow(prefix: list[int], size: int, shortest: int, limit: int
     shift=st.sampled_from([0.0, -math.inf]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_largest_of_many_values(width: int, count: int, seed: int, shift: float) -> None:
+def test_the_largest_of_many_sums(width: int, count: int, seed: int, shift: float) -> None:
     numbers = torch.Generator().manual_seed(seed)
-    values = torch.randint(0, 50, (2, 3, width), generator=numbers).double()  # many ties
+    values = torch.randint(0, 50, (2, 3, width), generator=numbers).float()  # many ties
     values[..., : width // 2] += shift
-    count = min(count, width)
-    found, index = largest(values, count)
-    assert found.equal(values.topk(count).values)
-    assert values.gather(2, index).equal(found)
-    assert all(len(set(row)) == count for row in index.flatten(0, 1).tolist())
+    totals = torch.tensor([[0.0, -2, shift], [-7, 3, -1]]).double()
+    sums = (values + totals[..., None]).flatten(1)
+    count = min(count, 3 * width)
+    found, index = largest(totals, values, count)
+    assert found.equal(sums.topk(count).values)
+    assert sums.gather(1, index).equal(found)
+    assert all(len(set(row)) == count for row in index.tolist())
 
 
 @pytest.mark.parametrize(
