@@ -19,6 +19,7 @@ from seq2seq.runs import PIPELINE, load_model, read_config
 from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper
+from seq2seq.search.threads import side_by_side
 from seq2seq.tasks import Pipelines, TranslationConfig, build_model
 
 MOST_TOKENS = 1000
@@ -132,10 +133,18 @@ class Translator:
         search = replace(search, beam_size=max(search.beam_size, n_best))
         rows = self._encode(texts)
         results = [Translation("", 0.0, alternatives=(Translation("", 0.0),)) for _ in texts]
-        for some in _batches([len(row) for row in rows], batch_size):
-            hypotheses = self._search([rows[index] for index in some], search, n_best)
-            for index, found in zip(some, hypotheses, strict=True):
-                results[index] = self._read(rows[index], found)
+
+        def translate(some: list[int]) -> list[Translation]:
+            own = [rows[index] for index in some]
+            found = self._search(own, search, n_best)
+            return [self._read(*one) for one in zip(own, found, strict=True)]
+
+        # The longest first, so that at the end no worker has much left while others have none.
+        batches = list(_batches([len(row) for row in rows], batch_size))[::-1]
+        spread = side_by_side if self.models[0].device.type == "cpu" else map
+        for some, translations in zip(batches, spread(translate, batches), strict=True):
+            for index, translation in zip(some, translations, strict=True):
+                results[index] = translation
         return results
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:

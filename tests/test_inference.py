@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import seq2seq
 from seq2seq.data.sources import Pair
@@ -53,6 +54,20 @@ def test_batches_and_neighbours_change_nothing(translator: Translator, beam_size
         assert texts(found) == expected
     backwards = translator(TEXTS[::-1], beam_size=beam_size, batch_size=7)
     assert texts(backwards) == expected[::-1]
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_batches_side_by_side_change_nothing(translator: Translator, beam_size: int) -> None:
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(translator(TEXTS, beam_size=beam_size, batch_size=5))
+    finally:
+        torch.set_num_threads(before)
+    assert texts(found[0]) == texts(found[1])
+    assert [one.score for one in found[0]] == pytest.approx([one.score for one in found[1]], 1e-6)
 
 
 def test_blank_texts_stay_blank_where_they_are(translator: Translator) -> None:
