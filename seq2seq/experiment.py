@@ -47,7 +47,7 @@ from seq2seq.tasks import LanguageModelTaskConfig, Pipelines, TaskConfig, Transl
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
 from seq2seq.training.journal import log_to
-from seq2seq.training.trainer import Trainer, weights
+from seq2seq.training.trainer import LIMITS, Trainer, weights
 
 AVERAGE_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 log = logging.getLogger("seq2seq")
@@ -161,8 +161,17 @@ def resolve(
         mapping, where = configuration.read(Path(config)), str(config)
     given = dict(overrides) if isinstance(overrides, Mapping) else _options(overrides)
     task = task_of({**mapping, **{key: given[key] for key in ("task",) if key in given}}, where)
+    if not (_chosen(mapping) | _chosen(given)).isdisjoint(LIMITS):
+        mapping = {"train.epochs": 0, **mapping}  # the task's own limit is for want of another
     resolved = configuration.from_mapping(task, mapping, overrides, where)
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
+
+
+def _chosen(mapping: Mapping[str, object]) -> set[str]:
+    """Returns the keys of the section `train` that a configuration names."""
+    section = mapping.get("train")
+    below = set(section) if isinstance(section, Mapping) else set()
+    return below | {key.removeprefix("train.") for key in map(str, mapping) if key[:6] == "train."}
 
 
 def _options(words: Sequence[str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ import torch
 from seq2seq import config as configuration
 from seq2seq.data.sources import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.experiment import average, describe_run, evaluate, train
+from seq2seq.experiment import average, describe_run, evaluate, resolve, train
 from seq2seq.inference import Translator
 from seq2seq.runs import Run, read_config
 from seq2seq.search.stepper import SearchConfig
@@ -110,6 +110,28 @@ def test_averaging(finished: Run) -> None:
         with pytest.raises(ConfigError, match=text):
             average(finished.folder, last)
     assert len(checkpoints.names()) == 3
+
+
+@pytest.mark.parametrize(
+    ("mapping", "overrides", "epochs"),
+    [
+        ({}, {}, 20),
+        ({"train": {"seed": 2}}, {"train.seed": 3}, 20),
+        ({"train": {"steps": 5}}, {}, 0),
+        ({"train.patience": 5}, {}, 0),
+        ({}, {"train.minutes": 5}, 0),
+        ({}, {"train": {"minutes": 5}}, 0),
+        ({}, ["--train.steps", "5"], 0),
+        ({}, ["--train.steps=5"], 0),
+        ({"train": {"steps": 5, "epochs": 3}}, {}, 3),
+        ({"train": {"epochs": 3}}, ["--train.steps", "5"], 3),
+        ({"train": {"steps": 5}}, {"train.epochs": 4}, 4),
+    ],
+)
+def test_the_usual_epochs_are_for_want_of_another_limit(
+    mapping: dict[str, object], overrides: dict[str, object] | list[str], epochs: int
+) -> None:
+    assert resolve(mapping, overrides).train.epochs == epochs
 
 
 def test_evaluation(finished: Run) -> None:
