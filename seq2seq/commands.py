@@ -1,6 +1,7 @@
 """What the verbs of the command line do: call the library and print."""
 
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -42,6 +43,7 @@ from seq2seq.tasks import (
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 
 LINES_AT_ONCE = 2000
+log = logging.getLogger("seq2seq")
 SAMPLING = tuple(field.name for field in fields(SamplingConfig))
 WINDOW = 256
 """Tokens of the windows that `evaluate` scores independently unless told."""
@@ -159,6 +161,8 @@ def _evaluate_text(options: Namespace, config: LanguageModelTaskConfig) -> None:
     else:
         role: Role = "valid" if config.data.test is None else "test"
         where, folder = text_config(config, role), Path(config.data.folder)
+        if role == "valid":
+            log.info("no data.test: this is data.valid, which chose the checkpoint; see --text")
     texts = open_texts(where, folder)
     window = WINDOW if options.window is None else options.window
     with tempfile.TemporaryDirectory(prefix="seq2seq-evaluate-") as cache, _as_options(options):

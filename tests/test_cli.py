@@ -140,11 +140,13 @@ def tree() -> set[str]:
 
 @pytest.fixture
 def ran(capsys: pytest.CaptureFixture[str]) -> Ran:
-    """Runs a command that must succeed and returns what it printed."""
+    """Runs a command that must succeed, and may have something to say; returns what it printed."""
 
-    def run(line: str) -> str:
-        assert main(shlex.split(line)) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
+    def run(line: str, says: str = "") -> str:
+        code, found = main(shlex.split(line)), capsys.readouterr()
+        assert code == 0, found.err
+        assert says in found.err
+        return found.out
 
     return run
 
@@ -800,7 +802,7 @@ def test_evaluate_scores_texts(ran: Ran) -> None:
     assert perplexity == pytest.approx(math.exp(nats))
     assert parts != nats
     assert json.loads(ran("evaluate lm --text text.txt --window 0 --format json")) == rows[:3]
-    valid = ran("evaluate lm --window 0")
+    valid = ran("evaluate lm --window 0", says="no data.test: this is data.valid, which chose")
     assert [line.split()[0] for line in valid.splitlines()] == [
         "metric",
         "nats",
