@@ -47,7 +47,7 @@ from seq2seq.tasks import LanguageModelTaskConfig, Pipelines, TaskConfig, Transl
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
 from seq2seq.training.journal import log_to
-from seq2seq.training.trainer import LIMITS, Trainer, weights
+from seq2seq.training.trainer import Trainer, weights
 
 AVERAGE_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 log = logging.getLogger("seq2seq")
@@ -161,9 +161,11 @@ def resolve(
         mapping, where = configuration.read(Path(config)), str(config)
     given = dict(overrides) if isinstance(overrides, Mapping) else _options(overrides)
     task = task_of({**mapping, **{key: given[key] for key in ("task",) if key in given}}, where)
-    if not (_chosen(mapping) | _chosen(given)).isdisjoint(LIMITS):
-        mapping = {"train.epochs": 0, **mapping}  # the task's own limit is for want of another
     resolved = configuration.from_mapping(task, mapping, overrides, where)
+    ends = resolved.train.steps or resolved.train.minutes
+    if ends and "epochs" not in _chosen(mapping) | _chosen(given):
+        # The task's usual number of epochs is for want of another end.
+        resolved = replace(resolved, train=replace(resolved.train, epochs=0))
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
 
 

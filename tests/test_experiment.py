@@ -118,7 +118,8 @@ def test_averaging(finished: Run) -> None:
         ({}, {}, 20),
         ({"train": {"seed": 2}}, {"train.seed": 3}, 20),
         ({"train": {"steps": 5}}, {}, 0),
-        ({"train.patience": 5}, {}, 0),
+        ({"train.steps": 5}, {}, 0),
+        ({"train.patience": 5}, {"train.steps": 0}, 20),
         ({}, {"train.minutes": 5}, 0),
         ({}, {"train": {"minutes": 5}}, 0),
         ({}, ["--train.steps", "5"], 0),
@@ -128,7 +129,7 @@ def test_averaging(finished: Run) -> None:
         ({"train": {"steps": 5}}, {"train.epochs": 4}, 4),
     ],
 )
-def test_the_usual_epochs_are_for_want_of_another_limit(
+def test_the_usual_epochs_are_for_want_of_another_end(
     mapping: dict[str, object], overrides: dict[str, object] | list[str], epochs: int
 ) -> None:
     assert resolve(mapping, overrides).train.epochs == epochs

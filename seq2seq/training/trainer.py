@@ -41,7 +41,7 @@ class TrainConfig:
     steps: int = 0
     """Most updates; 0: no limit."""
     epochs: int = 0
-    """Most passes over the training text; 0: no limit, as where only other limits are named."""
+    """Most passes over the training text; 0: no limit, as where only steps or minutes are named."""
     minutes: float = 0.0
     """Most wall-clock time, tokenizer training and validation included; 0: no limit. A run that
     ends by the clock is not repeatable to the bit."""
