@@ -81,7 +81,7 @@ class AdditiveAttention(Attention):
         super().__init__(query_size, memory_size)
         self.query = RowLinear(query_size, query_size)
         self.memory = RowLinear(memory_size, query_size, bias=False)
-        self.score = nn.Linear(query_size, 1, bias=False)
+        self.score = RowLinear(query_size, 1, bias=False)
         for layer in (self.query, self.memory, self.score):
             nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(self.query.bias)

@@ -149,7 +149,8 @@ class RecurrentDecoder(nn.Module):
         outputs = []
         for step in range(inputs.shape[1]):
             rows = torch.cat([inputs[:, step], feed], dim=1)
-            hidden, layers = self.layers.step(rows, layers, [mask[:, step] for mask in masks])
+            own = [None if mask is None else mask[:, step] for mask in masks]
+            hidden, layers = self.layers.step(rows, layers, own)
             output, _ = self._attend(hidden[:, None], memory)
             feed = output[:, 0]
             outputs.append(feed)

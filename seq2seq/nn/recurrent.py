@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.errors import require
+from seq2seq.nn.rows import linear
 from seq2seq.nn.scan import scan
 
 CellName = Literal["lstm", "gru", "rnn", "sru", "mingru"]
@@ -208,7 +209,7 @@ class ScanLayer(nn.Module):
 
         Products follow autocast; what is carried is as precise as the weights.
         """
-        products = functional.linear(inputs, self.weight_input, self.bias_input)
+        products = linear(inputs, self.weight_input, self.bias_input, few=self.training)
         forget, values, *others = self._blocks(products)
         if lengths is not None:
             padded = torch.arange(inputs.shape[1], device=inputs.device) >= lengths[:, None]
@@ -326,9 +327,15 @@ def dropout_mask(like: Float[Tensor, "B T F"], rate: float, locked: bool) -> Ten
 
     ``locked`` draws one mask a sequence and repeats it over time (Gal & Ghahramani 2016).
     """
-    mask = like[:, :1] if locked else like
-    mask = torch.empty_like(mask).bernoulli_(1 - rate).div_(1 - rate)
-    return mask.expand(like.shape)
+    shape = (like[:, :1] if locked else like).shape
+    # On a processor uniform numbers are drawn three times as fast as zeros and ones.
+    kept = torch.rand(shape, device=like.device).lt_(1 - rate).div_(1 - rate)
+    return kept.to(like.dtype).expand(like.shape)
+
+
+def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Returns what a dropout mask leaves of the inputs; ``None`` leaves all."""
+    return inputs if mask is None else inputs * mask
 
 
 class Recurrent(nn.Module):
@@ -354,19 +361,19 @@ class Recurrent(nn.Module):
         """Returns the state before any input."""
         return like.new_zeros(like.shape[0], len(self.layers), self.state_size)
 
-    def noise(self, like: Float[Tensor, "B T _"]) -> list[Tensor]:
+    def noise(self, like: Float[Tensor, "B T _"]) -> list[Tensor | None]:
         """Draws the dropout masks of all layers' inputs for a whole sequence.
 
-        Drawn ahead, so that stepping and running the whole sequence see the same noise. Empty
-        outside training.
+        Drawn ahead, so that stepping and running the whole sequence see the same noise. ``None``
+        where nothing is dropped, as outside training.
         """
         config = self.config
         first = config.dropout if config.input_dropout is None else config.input_dropout
         rates = [first] + [config.dropout] * (len(self.sizes) - 1)
-        if not self.training or not any(rates):
-            return []
         return [
             dropout_mask(like.new_empty(*like.shape[:2], size), rate, config.locked_dropout)
+            if self.training and rate
+            else None
             for size, rate in zip(self.sizes, rates, strict=True)
         ]
 
@@ -383,9 +390,7 @@ class Recurrent(nn.Module):
         masks = self.noise(inputs)
         finals = []
         for index, layer in enumerate(self.layers):
-            outputs, final = layer(
-                inputs * masks[index] if masks else inputs, state[:, index], lengths
-            )
+            outputs, final = layer(dropped(inputs, masks[index]), state[:, index], lengths)
             inputs = self.join(index, inputs, outputs)
             finals.append(final)
         return inputs, torch.stack(finals, dim=1)
@@ -394,14 +399,15 @@ class Recurrent(nn.Module):
         self,
         inputs: Float[Tensor, "B F"],
         state: Float[Tensor, "B L ND"],
-        masks: Sequence[Float[Tensor, "B _"]] = (),
+        masks: Sequence[Float[Tensor, "B _"] | None] = (),
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B L ND"]]:
         """Runs one step; ``masks`` are this step's slices of :meth:`noise`."""
         states = []
         for index, layer in enumerate(self.layers):
             # Only one direction can be stepped.
             assert isinstance(layer, RecurrentLayer | ScanLayer)
-            states.append(layer.step(inputs * masks[index] if masks else inputs, state[:, index]))
+            seen = dropped(inputs, masks[index]) if masks else inputs
+            states.append(layer.step(seen, state[:, index]))
             inputs = self.join(index, inputs, states[-1][:, : self.config.hidden_size])
         return inputs, torch.stack(states, dim=1)
 

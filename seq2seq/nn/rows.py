@@ -19,13 +19,24 @@ def filled(rows: Shaped[Tensor, "R *F"]) -> Shaped[Tensor, "Q *F"]:
     return torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])]) if missing else rows
 
 
+def linear(
+    inputs: Float[Tensor, "*B F"],
+    weight: Float[Tensor, "G F"],
+    bias: Float[Tensor, "G"] | None,
+    *,
+    few: bool,
+) -> Float[Tensor, "*B G"]:
+    """Returns ``x W^T + b``; ``few`` different numbers of rows are multiplied where asked for."""
+    if not few:
+        return functional.linear(inputs, weight, bias)
+    rows = inputs.flatten(0, -2)
+    outputs = functional.linear(filled(rows), weight, bias)
+    return outputs[: len(rows)].view(*inputs.shape[:-1], -1)
+
+
 class RowLinear(nn.Linear):
     """A linear layer that is trained on any number of rows, and multiplies only a few."""
 
     def forward(self, inputs: Float[Tensor, "*B F"]) -> Float[Tensor, "*B G"]:
         """Returns ``x W^T + b``."""
-        if not self.training:
-            return functional.linear(inputs, self.weight, self.bias)
-        rows = inputs.flatten(0, -2)
-        outputs = functional.linear(filled(rows), self.weight, self.bias)
-        return outputs[: len(rows)].view(*inputs.shape[:-1], -1)
+        return linear(inputs, self.weight, self.bias, few=self.training)

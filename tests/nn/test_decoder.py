@@ -149,7 +149,8 @@ def test_a_fed_sequence_in_training_is_its_steps_with_the_same_noise(locked: boo
     layers, feed = state.layers, state.feed
     for step in range(5):
         rows = torch.cat([inputs[:, step], feed], dim=1)
-        hidden, layers = decoder.layers.step(rows, layers, [mask[:, step] for mask in masks])
+        own = [mask[:, step] for mask in masks if mask is not None]
+        hidden, layers = decoder.layers.step(rows, layers, own)
         assert decoder.attention is not None
         assert decoder.join is not None
         context, _ = decoder.attention(hidden[:, None], memory.keys, memory.values, memory.valid)

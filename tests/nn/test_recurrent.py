@@ -120,7 +120,8 @@ def test_stepping_with_the_noise_of_a_sequence_is_running_it(
     masks = stack.noise(inputs)
     assert len(masks) == 3
     for step in range(6):
-        output, state = stack.step(inputs[:, step], state, [mask[:, step] for mask in masks])
+        own = [mask[:, step] for mask in masks if mask is not None]
+        output, state = stack.step(inputs[:, step], state, own)
         torch.testing.assert_close(output, expected[:, step], atol=1e-10, rtol=0)
     torch.testing.assert_close(state, final, atol=1e-10, rtol=0)
 
@@ -254,17 +255,21 @@ def test_dropout_masks_have_the_rate_and_keep_the_mean(locked: bool) -> None:
     assert all(repeats) if locked else not any(repeats)
 
 
+def share_of_zeros(mask: Tensor | None) -> float:
+    return 0.0 if mask is None else mask.eq(0).double().mean().item()
+
+
 def test_the_first_layer_s_input_may_have_a_rate_of_its_own() -> None:
     like = torch.randn(30, 20, 4, dtype=torch.double)
     for first, others in ((0.0, 0.5), (0.5, 0.0), (0.2, 0.6)):
         masks = stack_of("gru", layers=3, dropout=others, input_dropout=first).noise(like)
-        rates = [mask.eq(0).double().mean().item() for mask in masks]
-        assert rates == pytest.approx([first, others, others], abs=0.04)
+        assert [share_of_zeros(mask) for mask in masks] == pytest.approx(
+            [first, others, others], abs=0.04
+        )
+        assert [mask is None for mask in masks] == [rate == 0 for rate in (first, others, others)]
     same = stack_of("gru", layers=2, dropout=0.3).noise(like)
-    assert [mask.eq(0).double().mean().item() for mask in same] == pytest.approx(
-        [0.3] * 2, abs=0.04
-    )
-    assert not stack_of("gru", dropout=0.0, input_dropout=0.0).noise(like)
+    assert [share_of_zeros(mask) for mask in same] == pytest.approx([0.3] * 2, abs=0.04)
+    assert stack_of("gru", dropout=0.0, input_dropout=0.0).noise(like) == [None]
 
 
 def plain_sequence(layer: RecurrentLayer, cell: CellName, inputs: Tensor, weight: Tensor) -> Tensor:
@@ -312,9 +317,10 @@ def test_each_direction_leaves_out_its_own_weights() -> None:
 def test_there_is_no_noise_outside_training_or_without_a_rate() -> None:
     like = torch.randn(2, 3, 4, dtype=torch.double)
     stack = stack_of("lstm", layers=2, dropout=0.5)
-    assert [tuple(mask.shape) for mask in stack.noise(like)] == [(2, 3, 4), (2, 3, 6)]
-    assert not stack.eval().noise(like)
-    assert not stack_of("lstm", dropout=0.0).noise(like)
+    shapes = [None if mask is None else tuple(mask.shape) for mask in stack.noise(like)]
+    assert shapes == [(2, 3, 4), (2, 3, 6)]
+    assert stack.eval().noise(like) == [None, None]
+    assert stack_of("lstm", dropout=0.0).noise(like) == [None]
     first, second = (stack(like, stack.zero_state(like))[0] for _ in range(2))
     assert first.equal(second)
 

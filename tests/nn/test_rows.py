@@ -1,11 +1,15 @@
+import copy
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.nn import tokens
 from seq2seq.nn.attention import Attention
+from seq2seq.nn.recurrent import CELLS, BidirectionalLayer, CellName, Scan
 from seq2seq.nn.rows import ROWS, RowLinear, filled
 
 
@@ -49,6 +53,29 @@ def test_training_multiplies_few_numbers_of_rows(monkeypatch: pytest.MonkeyPatch
         targets = torch.zeros(count, dtype=torch.long)
         tokens.smoothed_cross_entropy(torch.randn(count, 4), weight, bias, targets, 0.1)
     assert seen == {ROWS, 2 * ROWS}
+
+
+@pytest.mark.parametrize("cell", [name for name, one in CELLS.items() if isinstance(one, Scan)])
+def test_scans_multiply_few_numbers_of_rows_too(
+    cell: CellName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    product = functional.linear
+
+    def counted(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        seen.add(inputs.shape[:-1].numel())
+        return product(inputs, weight, bias)
+
+    monkeypatch.setattr(functional, "linear", counted)
+    layer = BidirectionalLayer(cell, 4, 6)
+    plain = copy.deepcopy(layer).eval()
+    for steps in range(1, 2 * ROWS // 3, 7):
+        inputs, lengths = torch.randn(3, steps, 4), torch.tensor([steps, 1, steps])
+        state = torch.zeros(3, 6 * CELLS[cell].states)
+        outputs, final = layer(inputs, state, lengths)
+        assert seen <= {ROWS, 2 * ROWS}
+        torch.testing.assert_close((outputs, final), plain(inputs, state, lengths))
+        seen.clear()
 
 
 def test_attention_on_a_cpu_is_float32_at_least() -> None:
