@@ -32,6 +32,8 @@ TABLE_BYTES = 2**28
 """A larger table would cost more memory than it saves time."""
 
 
+TRIED = (64, 1, 2, 7, 33)
+"""Numbers of rows that are compared to see whether rows stand apart."""
 HALF, TWO = torch.tensor(0.5), torch.tensor(2.0)
 """As tensors: torch takes longer to wrap a number than to multiply one row by it."""
 
@@ -292,9 +294,29 @@ class FoldedLanguageModel:
     @torch.no_grad()
     def __init__(self, model: LanguageModel, precision: SearchPrecision = "float32") -> None:
         self.decoder = _Decoder(model.input, model.decoder, model.head, precision)
-        self.apart = self.decoder.head.apart
-        """Whether a row's scores do not depend on how many rows there are."""
+        self.apart = self.decoder.head.apart and self._apart(model.start(1))
+        """Whether a row's scores are the same to the bit however many rows there are."""
 
     def step(self, state: DecoderState, tokens: Int[Tensor, "R 1"]) -> Step:
         """Reads one token a row and scores all that may follow."""
         return self.decoder.step(None, state, tokens)
+
+    def _apart(self, start: DecoderState) -> bool:
+        """Tries it: besides the products, torch's sigmoid depends on the number of rows.
+
+        It treats the last numbers of a tensor another way than the others, and which are the last
+        is no matter only where a row's numbers fill whole registers.
+        """
+        vocabulary = len(self.decoder.bias)
+        tokens = torch.arange(max(TRIED), device=start.layers.device)[:, None] % vocabulary
+        state = start.select(torch.zeros_like(tokens[:, 0]))
+        found = []
+        for count in TRIED:
+            first = self.step(
+                DecoderState(state.layers[:count], state.feed[:count]), tokens[:count]
+            )
+            found.append(self.step(first.state, tokens[:count]))
+        return all(
+            one.log_probs.equal(found[0].log_probs[:count])
+            for one, count in zip(found, TRIED, strict=True)
+        )

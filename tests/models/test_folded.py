@@ -1,7 +1,7 @@
 """Folded models give what the models themselves give."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,8 +11,9 @@ from seq2seq.models import folded
 from seq2seq.models.folded import FoldedLanguageModel, FoldedTranslator
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.nn.linear import has_int8
+from seq2seq.models.step import Step
+from seq2seq.nn.decoder import DecoderConfig, DecoderState
+from seq2seq.nn.linear import SearchPrecision, has_int8
 from seq2seq.nn.recurrent import CELLS, CellName, RecurrentConfig
 from seq2seq.tensors import Padded
 
@@ -112,3 +113,35 @@ def test_a_folded_language_model_is_the_language_model(cell: CellName, output_si
             assert_close(step.state.layers, expected.state.layers)
             state = step.state
     assert step.attention.shape == (4, 1, 0)
+
+
+@pytest.mark.parametrize("precision", get_args(SearchPrecision))
+@pytest.mark.parametrize("size", [20, 100, 128])
+@pytest.mark.parametrize("cell", CELLS)
+@torch.inference_mode()
+def test_rows_stand_apart_where_a_model_says_so(
+    cell: CellName, size: int, precision: SearchPrecision
+) -> None:
+    torch.manual_seed(1)
+    layers = RecurrentConfig(cell=cell, layers=2, hidden_size=size)
+    model = LanguageModel(LanguageModelConfig(embedding_size=8, layers=layers), VOCAB).eval()
+    stepper, tokens = FoldedLanguageModel(model, precision), torch.arange(64)[:, None] % VOCAB
+    whole = [step.log_probs for step in two_steps(stepper, model.start(64), tokens)]
+    same = [
+        one.log_probs.equal(other[:count])
+        for count in range(1, 64)
+        for one, other in zip(
+            two_steps(stepper, model.start(count), tokens[:count]), whole, strict=True
+        )
+    ]
+    assert all(same) or not stepper.apart
+    expected = [step.log_probs for step in two_steps(model, model.start(64), tokens)]
+    slack = 2e-5 if precision == "float32" else 0.2
+    assert_close(torch.stack(whole), torch.stack(expected), atol=slack, rtol=0)
+
+
+def two_steps(
+    stepper: LanguageModel | FoldedLanguageModel, state: DecoderState, tokens: torch.Tensor
+) -> list[Step]:
+    first = stepper.step(state, tokens)
+    return [first, stepper.step(first.state, tokens)]
