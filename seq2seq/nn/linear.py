@@ -181,13 +181,16 @@ def has_packed(device: str) -> bool:
 
 @cache
 def has_int8(device: str) -> bool:
-    """Returns whether torch's product of integers is there and right; warns where it is not."""
+    """Returns whether torch's product of integers is there and right; warns where it is not.
+
+    On a GPU it takes some numbers of rows and columns only, and a search needs any.
+    """
     # Both signs and the largest sums: kernels that saturate at 16 bits get this wrong.
-    left = torch.full((32, 64), 127, dtype=torch.int8, device=device)
-    right = torch.full((64, 32), -127, dtype=torch.int8, device=device)
+    left = torch.full((32, 64), 127, dtype=torch.int8)
+    right = torch.full((64, 32), -127, dtype=torch.int8)
     right[:, ::2] = 127
     try:
-        found = torch._int_mm(left, right).cpu()
+        found = torch._int_mm(left, right) if device == "cpu" else torch.zeros(0)
     except (AttributeError, RuntimeError, NotImplementedError):
         found = torch.zeros(0)
     expected = torch.tensor([1, -1]).repeat(32, 16) * (64 * 127 * 127)

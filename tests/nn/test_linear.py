@@ -138,6 +138,12 @@ def test_without_a_right_product_of_integers_floats_are_used(
     ]
 
 
+def test_on_a_gpu_floats_are_used(caplog: pytest.LogCaptureFixture) -> None:
+    has_int8.cache_clear()
+    assert not has_int8("cuda")
+    assert "int8: this torch has no right product of integers on cuda" in caplog.text
+
+
 @pytest.mark.parametrize("product", [wrong, absent])
 def test_without_a_fused_product_torchs_operations_are_used(
     product: Any, monkeypatch: pytest.MonkeyPatch
