@@ -77,6 +77,31 @@ def test_each_optimizer_goes_downhill(settings: dict[str, Any]) -> None:
     assert values[-1] < values[0] - 0.5
 
 
+@pytest.mark.parametrize(
+    ("settings", "plain"),
+    [
+        ({"name": "adam", "weight_decay": 0.1}, torch.optim.Adam),
+        ({"name": "adamw", "weight_decay": 0.1}, torch.optim.AdamW),
+        ({"name": "sgd", "momentum": 0.5}, torch.optim.SGD),
+    ],
+)
+def test_fused_kernels_take_the_steps_of_plain_ones(settings: dict[str, Any], plain: Any) -> None:
+    config = OptimizerConfig(learning_rate=0.05, betas=(0.8, 0.9), **settings)
+    kept = {"weight_decay": config.weight_decay, "foreach": False, "fused": False}
+    own = {"momentum": 0.5} if config.name == "sgd" else {"betas": config.betas}
+    points = [nn.Parameter(torch.linspace(-2, 3, 37)) for _ in range(2)]
+    optimizers = [
+        make_optimizer(config, points[:1]),
+        plain(points[1:], config.learning_rate, **kept, **own),
+    ]
+    for _ in range(5):
+        for point, optimizer in zip(points, optimizers, strict=True):
+            optimizer.zero_grad()
+            (point**4).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    torch.testing.assert_close(points[0], points[1], atol=1e-6, rtol=1e-6)
+
+
 def test_sgd_takes_exactly_the_step_asked_for() -> None:
     point = nn.Parameter(torch.tensor([3.0]))
     optimizer = make_optimizer(OptimizerConfig(name="sgd", learning_rate=0.1), [point])
