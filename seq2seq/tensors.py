@@ -27,6 +27,8 @@ class Padded:
 
     values: Shaped[Tensor, "B T *F"]
     lengths: Int[Tensor, "B"]
+    count: int | None = None
+    """How many steps are real, where that is known: nobody has to wait for a GPU to tell."""
 
     @property
     def valid(self) -> Bool[Tensor, "B T"]:
@@ -34,11 +36,24 @@ class Padded:
         steps = torch.arange(self.values.shape[1], device=self.values.device)
         return steps < self.lengths[:, None]
 
+    @property
+    def real(self) -> Int[Tensor, "R"]:
+        """The places of the real steps, one sequence after the other."""
+        valid = self.valid.flatten()
+        found = (
+            valid.nonzero() if self.count is None else torch.nonzero_static(valid, size=self.count)
+        )
+        return found[:, 0]
+
+    @property
+    def full(self) -> bool:
+        """Whether all steps are known to be real."""
+        return self.count == self.values.shape[0] * self.values.shape[1]
+
     def to(self, device: torch.device) -> "Padded":
         """Returns the same sequences on ``device``."""
-        return Padded(
-            self.values.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True)
-        )
+        values, lengths = (one.to(device, non_blocking=True) for one in (self.values, self.lengths))
+        return Padded(values, lengths, self.count)
 
 
 @dataclass(frozen=True)

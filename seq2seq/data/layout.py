@@ -22,9 +22,8 @@ def pad(flat: np.ndarray, lengths: np.ndarray, *, before: int = 0, after: int = 
     values = np.full((len(lengths), width), PAD, np.int64)
     steps = np.arange(width)
     values[(steps >= before) & (steps < before + lengths[:, None])] = flat
-    return Padded(
-        torch.from_numpy(values), torch.from_numpy(lengths.astype(np.int64) + before + after)
-    )
+    lengths = lengths.astype(np.int64) + before + after
+    return Padded(torch.from_numpy(values), torch.from_numpy(lengths), int(lengths.sum()))
 
 
 def make_batch(

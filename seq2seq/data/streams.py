@@ -95,8 +95,8 @@ class TextStore:
         ids = self.ids[places].astype(np.int64)
         valid = steps[:-1] < lengths[:, None]
         sides = (torch.from_numpy(np.where(valid, side, PAD)) for side in (ids[:, :-1], ids[:, 1:]))
-        counts = torch.from_numpy(lengths.astype(np.int64))
-        target_in, target_out = (Padded(side, counts) for side in sides)
+        counts, count = torch.from_numpy(lengths.astype(np.int64)), int(lengths.sum())
+        target_in, target_out = (Padded(side, counts, count) for side in sides)
         return TextBatch(target_in, target_out, torch.from_numpy(fresh))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seq2seq.errors import require
@@ -120,8 +120,13 @@ class LanguageModel(nn.Module):
         if not self.training or not (config.activation or config.slowness):
             return None
         valid = batch.target_out.valid
-        both = valid[:, 1:] & valid[:, :-1]
-        change = (outputs[:, 1:] - outputs[:, :-1])[both]
-        squares = config.activation * seen[valid].float().pow(2).mean()
-        # A batch in which every row has one token only knows no change.
-        return squares + config.slowness * change.float().pow(2).sum() / max(1, change.numel())
+        change = outputs[:, 1:] - outputs[:, :-1]
+        return config.activation * _mean_square(seen, valid) + config.slowness * _mean_square(
+            change, valid[:, 1:] & valid[:, :-1]
+        )
+
+
+def _mean_square(values: Float[Tensor, "B T O"], valid: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Returns the mean square over the valid steps; 0 where there are none."""
+    squares = values.float().pow(2).masked_fill(~valid[..., None], 0.0).sum()
+    return squares / (valid.sum() * values.shape[2]).clamp(min=1)

@@ -121,7 +121,8 @@ class Seq2Seq(nn.Module):
     def start(self, source: Padded) -> tuple[Memory, DecoderState]:
         """Reads the source: returns what the decoder looks at, and its first state."""
         vectors = self.source_input(source.values)
-        outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), source.lengths)
+        lengths = None if source.full else source.lengths
+        outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), lengths)
         memory = self.decoder.remember(outputs, source.valid)
         return memory, self.decoder.start(self.bridge(final))
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def scan(
@@ -43,6 +44,7 @@ class _Scan(torch.autograd.Function):
         return carried
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         """Carries the gradient back: each state's is its own and ``f`` times the next one's."""
         forget, carried, first = ctx.saved_tensors

@@ -3,8 +3,9 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from seq2seq.nn.rows import filled
@@ -60,10 +61,10 @@ class TokenHead(nn.Module):
         self, features: Float[Tensor, "B T O"], targets: Padded, smoothing: float = 0.0
     ) -> Float[Tensor, ""]:
         """Returns the summed cross-entropy of the real target steps, in nats."""
-        valid: Bool[Tensor, "B T"] = targets.valid
-        return smoothed_cross_entropy(
-            features[valid], self.weight, self.bias, targets.values[valid], smoothing
-        )
+        real = targets.real
+        seen = features.flatten(0, 1).index_select(0, real)
+        wanted = targets.values.flatten().index_select(0, real)
+        return smoothed_cross_entropy(seen, self.weight, self.bias, wanted, smoothing)
 
 
 def smoothed_cross_entropy(
@@ -78,8 +79,10 @@ def smoothed_cross_entropy(
     The target has ``1 - smoothing`` of the mass, all tokens share the rest equally (Szegedy et
     al. 2016, section 7). Logits are made a few hundred rows at a time and never kept.
     """
+    # Asked here: inside, no gradient is ever wanted, and the inputs' flags say nothing of no_grad.
+    learning = torch.is_grad_enabled()
     total: Tensor = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features, weight, bias, targets, smoothing
+        features, weight, bias, targets, smoothing, learning
     )
     return total
 
@@ -101,9 +104,10 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         bias: Tensor,
         targets: Tensor,
         smoothing: float,
+        learning: bool,
     ) -> Tensor:
-        """Sums the loss; keeps the gradients for :meth:`backward`."""
-        wanted = any(ctx.needs_input_grad)
+        """Sums the loss; keeps the gradients for :meth:`backward`, if there will be one."""
+        wanted = learning and any(ctx.needs_input_grad)
         exact, fast = weight.dtype, features.dtype
         d_features = torch.empty_like(features)
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -130,7 +134,9 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """Scales the gradients that :meth:`forward` made."""
+        """Scales the gradients that :meth:`forward` made; a rounded scale would be off for all."""
         features, weight, bias = ctx.saved_tensors
-        return features * grad.to(features.dtype), weight * grad, bias * grad, None, None
+        scaled = (features.to(grad.dtype) * grad).to(features.dtype)
+        return scaled, weight * grad, bias * grad, None, None, None

@@ -142,8 +142,9 @@ def pick_device(name: str, key: str) -> torch.device:
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """Returns the numbers that matrix products use."""
     if name == "auto":
-        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-        name = "bfloat16" if fast else "float32"
+        # torch's own name for it is private, and may go.
+        native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        name = "bfloat16" if device.type == "cuda" or native() else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
@@ -254,7 +255,7 @@ class Trainer:
         # The noise of an update is a function of (seed, step): no generator's state to be saved.
         torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
         counts = [int(batch.target_out.lengths.sum()) for batch in group]
-        tokens, total = sum(counts), 0.0
+        tokens, nats = sum(counts), list[Tensor]()
         self.model.train()
         for batch, count in zip(group, counts, strict=True):
             with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
@@ -263,11 +264,11 @@ class Trainer:
             if outcome.penalty is not None:
                 loss = loss + outcome.penalty * (count / tokens)
             loss.backward()
-            total += float(outcome.nats.detach())
+            nats.append(outcome.nats.detach())
             self.carried = outcome.carried
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
-        if self._follow(float(norm)):
-            progress.window_loss += total
+        if self._follow(float(norm)):  # the only time that a GPU is waited for
+            progress.window_loss += sum(map(float, nats))
             progress.window_tokens += tokens
         self.optimizer.zero_grad(set_to_none=True)
         progress.step += 1

@@ -94,6 +94,30 @@ def test_the_loss_needs_no_gradients() -> None:
     assert wanted.item() == watched.item() == unwatched.item()
 
 
+def test_a_loss_that_is_only_looked_at_makes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Tensor) -> Tensor:
+        raise AssertionError("a product of the backward pass")
+
+    features, weight, bias, targets = layer(4)
+    monkeypatch.setattr(torch, "mm", refuse)
+    for looking in (torch.no_grad, torch.inference_mode):
+        with looking():
+            smoothed_cross_entropy(features, weight, bias, targets, 0.1)
+    with pytest.raises(AssertionError, match="backward pass"):
+        smoothed_cross_entropy(features, weight, bias, targets, 0.1)
+
+
+def test_a_mean_over_many_tokens_scales_half_precision_gradients_exactly() -> None:
+    features, weight, bias, targets = (one.detach() for one in layer(300, size=16, vocab=50))
+    half = features.bfloat16().requires_grad_()
+    ends = []
+    for count in (1, 3950):  # a count that bfloat16 rounds, and so does its reciprocal
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = smoothed_cross_entropy(half, weight.float(), bias.float(), targets, 0.1)
+        ends.append(torch.autograd.grad(loss / count, half)[0].double() * count)
+    assert (ends[1].norm() / ends[0].norm()).item() == pytest.approx(1, abs=2e-4)
+
+
 def test_no_rows_cost_nothing() -> None:
     *parts, _ = layer(3)
     none = torch.zeros(0, dtype=torch.long)

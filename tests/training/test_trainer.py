@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.data.layout import flatten, make_batch
 from seq2seq.data.streams import TextBatchConfig, TextBatches, TextStore
@@ -20,7 +21,7 @@ from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.symbols import BOS, EOS
-from seq2seq.tensors import Batch, Outcome
+from seq2seq.tensors import Batch, Outcome, TextBatch
 from seq2seq.training.averaging import RunningAverage
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
@@ -527,6 +528,38 @@ def test_a_text_in_parts_is_the_text_in_one(
         assert optimizer.keys() == keys
         assert all(one.equal(ends[0][0][name]) for name, one in model.items())
         assert all(one.equal(ends[0][1][key]) for key, one in optimizer.items())
+
+
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses what would make the processor wait for a GPU: numbers, and shapes, out of tensors."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        chosen = args[1] if name.startswith("index") and len(args) > 1 else ()
+        masks = [one for one in chosen if isinstance(one, Tensor)] if chosen else []
+        assert name not in self.WAITING, name
+        assert not any(one.dtype == torch.bool for one in masks), name
+        return func(*args, **(kwargs or {}))
+
+
+def text_batch() -> TextBatch:
+    ids = np.arange(40) % VOCABULARY
+    store = TextStore(ids, np.array([40]), 40)
+    return store.gather(np.array([0, 9]), np.array([7, 4]), np.array([True, False]))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "text"])
+def test_forward_and_backward_never_wait_for_a_gpu(kind: str) -> None:
+    model: nn.Module = make_model(dropout=0.2)
+    batch: Batch | TextBatch = join(rows(5))
+    if kind == "text":
+        config = LanguageModelConfig(embedding_size=8, activation=0.1, slowness=0.1)
+        model, batch = LanguageModel(config, VOCABULARY), text_batch()
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        outcome = model(batch, 0.1)
+        (outcome.nats / 7 + (0 if outcome.penalty is None else outcome.penalty)).backward()
 
 
 # --- refusals
