@@ -63,15 +63,26 @@ def smaller(options: Options, repetitions: int | None) -> Options:
     )
 
 
-def written(parts: Mapping[str, Part], threads: int) -> str:
+def written(parts: Mapping[str, Part], options: Options) -> str:
     """Returns all that was found as JSON."""
     facts = {
         "torch": version("torch"),
         "python": platform.python_version(),
-        "threads": threads or torch.get_num_threads(),
+        "processor": processor(),
+        "options": {**asdict(options), "threads": options.threads or torch.get_num_threads()},
     }
     found = {name: part.to_json() for name, part in parts.items()}
     return json.dumps({"facts": facts, "parts": found}, indent=1)
+
+
+def processor() -> str:
+    """Returns the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -122,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts[name] = alone(name.removesuffix(" after"), options)
         print("\n".join(part_table(name, parts[name])), flush=True)
     if given.json:
-        given.json.write_text(written(parts, given.threads), encoding="utf-8")
+        given.json.write_text(written(parts, options), encoding="utf-8")
 
 
 if __name__ == "__main__":

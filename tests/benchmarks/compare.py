@@ -1,23 +1,34 @@
 """Compares two files that the benchmarks wrote.
 
 ``python -m tests.benchmarks.compare OLD.json NEW.json``: both medians and their ratio; marked where
-each median is outside of the other's spread. Figures of different machines cannot be compared.
+each median is outside of the other's spread. What else differs is said first: figures of other
+machines, or of other work, cannot be compared.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.timing import Part, Rate, shown, table
 
 HEADS = ("part", "variant", "unit", "old", "new", "ratio", "")
 
 
-def read(path: Path) -> dict[str, Part]:
-    """Reads the parts of a file."""
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Part]]:
+    """Reads the facts and the parts of a file."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Part.from_json(part) for name, part in content["parts"].items()}
+    facts = content["facts"]
+    parts = {name: Part.from_json(part) for name, part in content["parts"].items()}
+    return facts.pop("options", {}) | facts, parts
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """Yields a line for each fact that two files do not share."""
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"NOT THE SAME {name}: {old.get(name)} and {new.get(name)}"
 
 
 def verdict(old: Rate, new: Rate) -> str:
@@ -45,7 +56,8 @@ def main() -> None:
     parser.add_argument("old", type=Path, metavar="OLD.json")
     parser.add_argument("new", type=Path, metavar="NEW.json")
     options = parser.parse_args()
-    print("\n".join(table(HEADS, compared(read(options.old), read(options.new)))))
+    (before, old), (after, new) = read(options.old), read(options.new)
+    print("\n".join([*differences(before, after), *table(HEADS, compared(old, new))]))
 
 
 if __name__ == "__main__":

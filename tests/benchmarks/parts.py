@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ from tests.benchmarks import baseline
 from tests.benchmarks.timing import PROBE, Part, Rate, Work, gemm, rates, rounds, shown
 
 BASELINE = "baseline"
+SAME = "LSTM, the baseline's architecture"
 TRIED: tuple[tuple[str, CellName, bool, str], ...] = (
     ("LSTM", "lstm", False, "float32"),
     ("LSTM, bfloat16", "lstm", False, "bfloat16"),
@@ -109,15 +110,26 @@ class Pairs:
     note: str
 
     @property
-    def plain(self) -> list[tuple[tuple[Tensor, ...], Tensor]]:
-        """The batches as the baseline takes them, with ids of the joint vocabulary."""
+    def joined(self) -> list[Batch]:
+        """The batches with targets of the joint vocabulary."""
         return [
-            (
-                (batch.source.values, batch.source.lengths, self.joint[batch.target_in.values]),
-                self.joint[batch.target_out.values],
-            )
+            Batch(batch.source, self._joined(batch.target_in), self._joined(batch.target_out))
             for batch in self.batches
         ]
+
+    @property
+    def plain(self) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+        """The batches as the baseline takes them, with targets of the joint vocabulary."""
+        return [
+            (
+                (batch.source.values, batch.source.lengths, batch.target_in.values),
+                batch.target_out.values,
+            )
+            for batch in self.joined
+        ]
+
+    def _joined(self, side: Padded) -> Padded:
+        return replace(side, values=self.joint[side.values])
 
     def flops(self, model: Seq2Seq) -> float:
         """Returns the operations of training a model, for each target token of the batches."""
@@ -184,7 +196,8 @@ def random_pairs(options: Options, pairs: int = 64, length: int = 15) -> Pairs:
 
 def random_ids(vocab: int, rows: int, steps: int) -> Padded:
     """Returns sequences of the same length, special symbols left out."""
-    return Padded(torch.randint(EOS + 1, vocab, (rows, steps)), torch.full((rows,), steps))
+    ids = torch.randint(EOS + 1, vocab, (rows, steps))
+    return Padded(ids, torch.full((rows,), steps), rows * steps)
 
 
 def reference(
@@ -218,10 +231,13 @@ def training(options: Options) -> Part:
         output=options.hidden,
     )
     # As many products as the baseline has.
-    same = reference(options, feeding=True, tied=False)
-    flops = {BASELINE: pairs.flops(Seq2Seq(same, pairs.source_vocab, pairs.source_vocab))}
+    same = Seq2Seq(
+        reference(options, feeding=True, tied=False), pairs.source_vocab, pairs.source_vocab
+    )
+    flops = dict.fromkeys((BASELINE, SAME), pairs.flops(same))
     works = {PROBE: gemm(), BASELINE: plain_updates(plain, pairs.plain)}
     with tempfile.TemporaryDirectory() as folder:
+        works[SAME] = updates(same, pairs.joined, "float32", Path(folder))
         for name, cell, feeding, precision in TRIED:
             config = reference(options, cell, feeding=feeding)
             model = Seq2Seq(config, pairs.source_vocab, pairs.target_vocab)

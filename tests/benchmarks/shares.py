@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.shares --run RUN [--data FOLDER] [--output PICTURE] [--threads N]``:
 updates of the reference model on Multi30k, float32 and bfloat16, and beam search with a trained
-run, float32 and int8, under torch's profiler, whose own cost counts as Python.
+run, float32 and int8, on one thread, under torch's profiler, whose own cost counts as Python.
 """
 
 import argparse
@@ -23,10 +23,22 @@ from tests.benchmarks.parts import PRECISIONS, Options, read_pairs, reference, t
 
 KINDS = {
     "recurrent kernels": ("mkldnn_rnn_layer", "lstm"),
-    "products": ("addmm", "mm", "bmm", "baddbmm", "_int_mm", "_linear_pointwise", "linear"),
+    "products": ("addmm", "mm", "bmm", "baddbmm", "_int_mm", "_linear_", "linear", "qlinear"),
     "optimiser, clipping": ("_fused", "_foreach", "linalg"),
-    "softmax, choice": ("_softmax", "_log_softmax", "topk", "amax", "max", "argsort", "exp"),
-    "elementwise": ("sigmoid", "tanh", "mul", "add", "sub", "div", "lerp", "abs", "round", "bern"),
+    "softmax, choice": ("_softmax", "_log_softmax", "topk", "amax", "max", "argsort", "exp_"),
+    "elementwise": (
+        "sigmoid",
+        "tanh",
+        "mul",
+        "add",
+        "sub",
+        "div",
+        "lerp",
+        "abs",
+        "round",
+        "floor",
+        "uniform",
+    ),
     "moving": ("index", "gather", "scatter", "copy", "cat", "stack", "embedding", "clone", "fill"),
 }
 """Beginnings of the names of torch's operations; the first that fits counts."""
@@ -36,7 +48,7 @@ SENTENCES = 256
 
 def kind_of(operation: str) -> str:
     """Returns what kind of work an operation does."""
-    name = operation.removeprefix("aten::").removeprefix("mkldnn::")
+    name = operation.rpartition("::")[2]
     fits = (kind for kind, names in KINDS.items() if name.startswith(names))
     return next(fits, REST)
 
@@ -65,6 +77,7 @@ def measured(options: Options) -> dict[str, dict[str, float]]:
             work = updates(model, pairs.batches, precision, Path(folder))
             found[f"update, {precision}"] = shares(lambda work=work: work(1))  # type: ignore[misc]
     sources, _ = test_set(options)
+    torch.set_num_threads(1)  # so that it searches in this thread, the only one that is watched
     for precision in PRECISIONS:
         translator = Translator.load(options.run, device="cpu", precision=precision)
         found[f"beam 5, {precision}"] = shares(

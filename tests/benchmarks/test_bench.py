@@ -1,5 +1,6 @@
 """The benchmarks themselves, tiny: that both sides do the same work, and what is made of rates."""
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 from seq2seq.errors import ConfigError
 from seq2seq.tasks import Pipelines
 from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
-from tests.benchmarks import parts, scaling
+from tests.benchmarks import baseline, parts, scaling
 from tests.benchmarks.bench import chosen, here, smaller, written
-from tests.benchmarks.compare import compared, read, verdict
+from tests.benchmarks.compare import compared, differences, read, verdict
+from tests.benchmarks.shares import REST, kind_of
 from tests.benchmarks.timing import PROBE, Part, Rate, Work, part_table, rates, rounds, turn
 
+FROZEN = "f649498e9dad94b792a937b8817e2dc23c7c0563fd0f874d80ecc37e217bd462"
 TINY = parts.Options(
     data="nowhere",
     repetitions=1,
@@ -99,8 +102,12 @@ def test_only_what_lies_outside_both_spreads_is_marked(new: Rate, expected: str)
 def test_files_are_compared_variant_by_variant(tmp_path: Path) -> None:
     for name, median, peak in (("old", 10.0, 100.0), ("new", 20.0, 50.0)):
         found = Part(rates={"ours": rate(median, median, median)}, notes=[], peak=peak)
-        (tmp_path / name).write_text(written({"training": found}, 1), encoding="utf-8")
-    assert list(compared(read(tmp_path / "old"), read(tmp_path / "new"))) == [
+        options = replace(TINY, sentences=int(median), threads=1)
+        (tmp_path / name).write_text(written({"training": found}, options), encoding="utf-8")
+    (before, old), (after, new) = read(tmp_path / "old"), read(tmp_path / "new")
+    assert list(differences(before, after)) == ["NOT THE SAME sentences: 10 and 20"]
+    assert not list(differences(after, after))
+    assert list(compared(old, new)) == [
         ("training", "ours", "tokens/s", "10", "20", "x2.00", "faster"),
         ("training", "peak memory", "MB", "100", "50", "x0.50", ""),
     ]
@@ -125,6 +132,18 @@ def test_both_sides_generate_the_same() -> None:
         "one text: float32 and the baseline agree",
         "3 texts: float32 and the baseline agree",
     ]
+
+
+def test_the_baseline_is_frozen() -> None:
+    text = Path(baseline.__file__).read_bytes()
+    assert hashlib.sha256(text).hexdigest() == FROZEN
+
+
+def test_kinds_of_operations() -> None:
+    kinds = {name: kind_of(name) for name in ("aten::expand", "aten::exp_", "aten::uniform_")}
+    assert list(kinds.values()) == [REST, "softmax, choice", "elementwise"]
+    assert kind_of("onednn::qlinear_pointwise") == kind_of("aten::mm") == "products"
+    assert kind_of("mkldnn::_linear_pointwise") == "products"
 
 
 def test_the_baseline_reads_the_same_pieces_in_the_joint_vocabulary() -> None:
