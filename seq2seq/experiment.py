@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -59,8 +59,8 @@ def train(
     *,
     train_pairs: Pairs | None = None,
     valid_pairs: Pairs | None = None,
-    train_texts: Sequence[str] | None = None,
-    valid_texts: Sequence[str] | None = None,
+    train_texts: Iterable[str] | None = None,
+    valid_texts: Iterable[str] | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Trains, or goes on where an earlier call stopped, and returns the run.

@@ -216,6 +216,13 @@ def test_unknown_characters_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert not [one for one in caplog.messages if "unknown" in one]
 
 
+def test_texts_may_come_from_an_iterator(finished: Run, tmp_path: Path) -> None:
+    own = {**CONFIG, "folder": str(tmp_path / "run"), "data.cache": str(tmp_path / "cache")}
+    valid = (text for text in VALID)
+    run = seq2seq.train(own, {"train.average": 0.9}, train_texts=iter(TEXTS), valid_texts=valid)
+    assert run.best["valid_loss"] == finished.best["valid_loss"]
+
+
 def test_one_text_is_no_list_of_texts() -> None:
     with pytest.raises(ConfigError, match="train texts: must be a list of documents, got one text"):
         seq2seq.train(CONFIG, train_texts="the cat", valid_texts=VALID)
