@@ -248,7 +248,9 @@ class Generator:
                 bits.append(-log_probs.gather(1, index)[:, 0].cpu().numpy() / math.log(2))
         return _surprisal(self.pipeline, context[1:], np.concatenate(bits), len(text))
 
-    def plot_surprisal(self, text: str, path: str | Path | None = None) -> Path:
+    def plot_surprisal(
+        self, text: str, path: str | Path | None = None, *, unknown: Unknown = "refuse"
+    ) -> Path:
         """Draws a text, each character coloured by its surprisal; returns the picture's path.
 
         Raises:
@@ -256,7 +258,7 @@ class Generator:
             ConfigError: matplotlib is not installed.
         """
         path = Path("surprisal.png" if path is None else path)
-        found = self.score(text)
+        found = self.score(text, unknown=unknown)
         plot_surprisal(found.tokens, found.bits, path)
         return path
 
@@ -368,6 +370,10 @@ def _surprisal(
             tokens.append(text)
             sums.append(waiting)
             waiting = 0.0
+    rest = growing.finish()
+    if rest or waiting:  # the last tokens may be less than a character, or have no text
+        tokens.append(rest)
+        sums.append(waiting)
     return Surprisal(tuple(tokens), np.array(sums), characters)
 
 

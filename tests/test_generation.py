@@ -461,6 +461,29 @@ def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
     assert found.bits_per_character == pytest.approx(1.5 * math.log2(260))
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "pieces"),
+    [
+        ("byte", "a\ufffd", ("a", "\ufffd")),
+        ("byte", "a\ufffd\ufffd", ("a", "\ufffd\ufffd")),
+        ("word", "ok \uffed", ("ok", "")),  # the mark that joins: alone it has no text
+    ],
+)
+def test_no_bits_are_lost_at_the_end(
+    kind: TokenizerKind, text: str, pieces: tuple[str, ...]
+) -> None:
+    pipeline = Pipeline.train(PipelineConfig(tokenizer=kind, vocab_size=0), [text], key="text")
+    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    generator = Generator(model, pipeline, SamplingConfig())
+    found = generator.score(text)
+    ids = pipeline.encode([text])[0]
+    log_probs = whole(generator, [BOS, *ids])[:-1].double()
+    expected = -log_probs[range(len(ids)), ids].sum().item() / math.log(2)
+    assert found.tokens == pieces
+    assert len(found.bits) == len(pieces)
+    assert found.bits.sum() == pytest.approx(expected, rel=1e-5)
+
+
 def test_surprisal_by_hand() -> None:
     found = Surprisal(("a", "bc"), np.array([1.0, 5.0]), 3)
     assert found.bits_per_character == 2
@@ -482,6 +505,9 @@ def test_a_picture_of_the_surprisal(generator: Generator, tmp_path: Path) -> Non
     path = generator.plot_surprisal(TEXT, tmp_path / "surprisal.png")
     assert path == tmp_path / "surprisal.png"
     assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(DataError, match=r"^text: the vocabulary lacks 'ë' .* unknown='replace'\)$"):
+        generator.plot_surprisal("the ë", path)
+    assert generator.plot_surprisal("the ë", path, unknown="replace") == path
 
 
 # --- loading
