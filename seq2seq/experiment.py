@@ -43,6 +43,7 @@ from seq2seq.runs import (
     read_config,
     refuse_change,
 )
+from seq2seq.symbols import UNK
 from seq2seq.tasks import LanguageModelTaskConfig, Pipelines, TaskConfig, TranslationConfig, task_of
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
@@ -231,7 +232,11 @@ def evaluate_text(
     store = encode_texts(texts, generator.pipeline, cache)
     warn_of_unknown_text(store, texts.name)
     carried, parts = measure_text(generator.model, store, window)
-    return text_scores(carried, parts, window, store.characters)
+    return text_scores(
+        *(carried, parts, window, store.characters),
+        unknown=store.share(UNK),
+        lossless=generator.pipeline.lossless,
+    )
 
 
 def average(folder: Path, last: int, name: str = "average") -> Path:

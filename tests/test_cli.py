@@ -792,13 +792,16 @@ def test_evaluate_and_score_refuse(line: str, message: str, refused: Refused) ->
 
 def test_evaluate_scores_texts(ran: Ran) -> None:
     rows = json.loads(ran("evaluate lm --text text.txt --window 8 --format json"))
-    names = ["nats per token", "bits per character", "perplexity", "nats per token"]
-    assert [row["name"] for row in rows] == names
-    nats, bits, perplexity, parts = (row["value"] for row in rows)
+    names = ["nats per token", "bits per character"]
+    parted = [f"{name}, windows" for name in names]
+    assert [row["name"] for row in rows] == [*names, "perplexity", *parted]
+    nats, bits, perplexity, parts, bits_of_parts = (row["value"] for row in rows)
     tokens, characters = 40 * len(TEXT) + 1, 40 * len(TEXT)
     assert rows[0]["signature"] == f"tokens:{tokens}|characters:{characters}|state:carried"
-    assert rows[3]["signature"] == f"tokens:{tokens}|state:zero every 8 tokens"
+    signature = f"tokens:{tokens}|characters:{characters}|state:zero every 8 tokens"
+    assert rows[3]["signature"] == signature
     assert bits == pytest.approx(nats * tokens / characters / math.log(2))
+    assert bits_of_parts == pytest.approx(parts * tokens / characters / math.log(2))
     assert perplexity == pytest.approx(math.exp(nats))
     assert parts != nats
     assert json.loads(ran("evaluate lm --text text.txt --window 0 --format json")) == rows[:3]
