@@ -207,7 +207,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--precision", choices=("float32", "int8"), default="float32", help="int8 is faster"
+        "--precision", choices=("float32", "int8"), help="int8 is faster; default: float32"
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
 
@@ -223,7 +223,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
     parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
     parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts at once")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="texts at once; default: 64")
 
 
 def _translate(verbs: Verbs) -> None:
@@ -290,6 +290,11 @@ def _evaluate(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--text", nargs="+", default=[], metavar="FILE", help="for a language model: another text"
+    )
+    parser.add_argument(
+        "--documents",
+        choices=("file", "line", "paragraph"),
+        help="what a document of a text is; default: what it is in the configuration",
     )
     parser.add_argument(
         "--window", type=int, metavar="N", help="of a language model: tokens; default: 256"

@@ -234,6 +234,8 @@ class Generator:
     def score(self, text: str, *, unknown: Unknown = "refuse") -> Surprisal:
         """Returns how unlikely a text is, as a document's beginning.
 
+        Scores are those of the weights in float32, also where ``int8`` generates.
+
         Raises:
             DataError: The text is empty, or holds characters that the model does not know.
         """

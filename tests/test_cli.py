@@ -21,6 +21,7 @@ import pytest
 import torch
 import yaml
 
+import seq2seq
 from seq2seq import __version__
 from seq2seq import config as configuration
 from seq2seq.cli import EXAMPLES, main, make_parser
@@ -770,7 +771,17 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
                 "output out",
                 "ensemble lm",
                 "mistakes 3",
+                "batch-size 64",
+                "precision int8",
             )
+        ),
+        (
+            "evaluate run --documents line",
+            "--documents: is for language models; give --source and --reference",
+        ),
+        (
+            "evaluate lm --documents sentence",
+            "--documents: must be one of file, line, paragraph, got 'sentence'",
         ),
         ("evaluate lm --text txet.txt", "txet.txt does not exist; did you mean 'text.txt'?"),
         (
@@ -812,6 +823,44 @@ def test_evaluate_scores_texts(ran: Ran) -> None:
         "bits",
         "perplexity",
     ]
+
+
+def test_evaluate_cuts_texts_into_the_documents_of_the_configuration(
+    ran: Ran, tmp_path: Path
+) -> None:
+    shutil.copytree("lm", tmp_path / "lm")
+    path = tmp_path / "lm" / "config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    texts = settings["data"]
+
+    def tokens(words: str = "--text text.txt", **documents: str) -> int:
+        """Returns how many tokens there are to predict: each document has its end."""
+        for role in ("train", "valid", "test"):
+            unit = documents.get(role)
+            texts[role] = {"files": ["text.txt"], "documents": unit} if unit else None
+        path.write_text(yaml.safe_dump(settings))
+        table = ran(f"evaluate {tmp_path}/lm --window 0 {words}")
+        return int(table.partition("tokens:")[2].partition("|")[0])
+
+    whole, lines = 40 * len(TEXT) + 1, 40 * len(TEXT)
+    assert tokens(train="line", valid="line", test="line") == lines
+    assert tokens(train="file", valid="file", test="line") == lines
+    assert tokens(train="file", valid="line") == lines
+    assert tokens(train="line") == lines
+    assert tokens(train="line", valid="file") == tokens() == whole
+    assert tokens("--text text.txt --documents line") == lines
+    assert tokens("--documents line", valid="file") == lines
+    assert tokens("--documents file --text text.txt", valid="line") == whole
+
+
+def test_evaluate_needs_a_text(ran: Ran, refused: Refused, tmp_path: Path) -> None:
+    config = {**yaml.safe_load(TEXT_CONFIG), "folder": f"{tmp_path}/lists"}
+    del config["data"]["train"], config["data"]["valid"]
+    seq2seq.train(config, train_texts=[TEXT], valid_texts=[TEXT])
+    assert refused(f"evaluate {tmp_path}/lists") == (
+        f"{tmp_path}/lists: its configuration has neither data.test nor data.valid; give --text"
+    )
+    assert "state:carried" in ran(f"evaluate {tmp_path}/lists --text text.txt")
 
 
 def test_mistakes_follow_the_scores(ran: Ran) -> None:
