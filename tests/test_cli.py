@@ -605,7 +605,7 @@ def test_a_conversation_line_by_line() -> None:
         ("--length 0", "--length: must be at least 1, got 0"),
         ("--samples 0", "--samples: must be at least 1, got 0"),
         ("--stop ''", "--stop: must be not empty, got ''"),
-        ("--stop b ''", "--stop: must be not empty, got ''"),
+        ("--stop b --stop ''", "--stop: must be not empty, got ''"),
         ("--seed -1", "--seed: must be at least 0, got -1"),
         ("--threads -1", "--threads: must be 0 (all) or more, got -1"),
         ("--output other", "other is a directory; a file is needed"),
@@ -663,6 +663,13 @@ def test_the_same_seed_generates_the_same(ran: Ran, tmp_path: Path) -> None:
     assert len(others) == 2
 
 
+def test_a_stop_text_is_one_word_of_the_command(ran: Ran) -> None:
+    words = "--length 200 --no-end --seed 1"
+    expected = ran(f"generate lm {words}").partition("e")[0] + "\n"
+    assert ran(f"generate --stop e lm {words}") == expected
+    assert ran(f"generate lm {words} --stop e --stop zzz") == expected
+
+
 def test_unknown_characters_may_be_replaced(ran: Ran) -> None:
     words = "--unknown replace --length 9 --no-end --temperature 0"
     text = ran(f"generate lm --prompt 'the käse' {words}")
@@ -679,7 +686,9 @@ def test_records_of_samples(ran: Ran) -> None:
         assert (row["prompt"], row["seed"]) == ("the ", 5)
         assert (row["ending"] == "length") == (len(row["text"]) == 12)
     assert [json.loads(line) for line in ran(words).splitlines()] == rows[:1]
-    stopped = json.loads(ran(f"{words} --stop . t e ' ' a --length 200 --no-end"))
+    stopped = json.loads(
+        ran(f"{words} --stop . --stop t --stop e --stop ' ' --stop a --length 200 --no-end")
+    )
     assert stopped["ending"] == "stop"
     assert not set(stopped["text"]) & set(".te a")
 
