@@ -1,5 +1,6 @@
 """From a run folder of a language model to text: generating it, and telling how likely it is."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -35,6 +36,7 @@ STEPS_AT_ONCE = 1024
 """Tokens of a text that are read together."""
 Unknown = Literal["refuse", "replace"]
 Ending = Literal["length", "stop", "document"]
+log = logging.getLogger("seq2seq")
 
 
 class Options(TypedDict, total=False):
@@ -47,7 +49,7 @@ class Options(TypedDict, total=False):
     end: bool
     """Whether a text ends where the model ends a document; by default it does."""
     seed: int | None
-    """The same seed gives the same text; without one, another text each time."""
+    """The same seed gives the same text; without one it is drawn, and logged."""
     unknown: Unknown
     """``replace`` lets a prompt hold characters that the model does not know."""
     temperature: float
@@ -64,6 +66,7 @@ class _Request:
     """What is asked for, defaults filled in and checked."""
 
     sampling: SamplingConfig
+    prompt: str | None = None
     length: int = 500
     stop: str | Sequence[str] = ()
     end: bool = True
@@ -76,12 +79,13 @@ class _Request:
         require(self.seed is None or self.seed >= 0, "seed", "at least 0", self.seed)
 
     @classmethod
-    def of(cls, sampling: SamplingConfig, options: Options) -> "_Request":
+    def of(cls, sampling: SamplingConfig, prompt: str | None, options: Options) -> "_Request":
         """Sorts the keywords: those of the sampling, and the others."""
         own = {field.name for field in fields(cls)}
         how = {key: value for key, value in options.items() if key not in own}
         what: dict[str, Any] = {key: value for key, value in options.items() if key in own}
-        request = cls(sampling=replace(sampling, **cast(dict[str, Any], how)), **what)
+        how_drawn = replace(sampling, **cast(dict[str, Any], how))
+        request = cls(sampling=how_drawn, prompt=prompt, **what)
         seed = request.seed
         drawn = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         return replace(request, seed=drawn)
@@ -194,8 +198,7 @@ class Generator:
 
         Keywords and errors are those of :meth:`__call__`.
         """
-        request = _Request.of(self.sampling, options)
-        context = self._context(prompt, request.unknown)
+        request, context = self._begin(prompt, options)
         return (piece for _, piece, _ in self._pieces(context, range(1), request) if piece)
 
     def samples(
@@ -207,17 +210,22 @@ class Generator:
         errors are those of :meth:`__call__`.
         """
         require(count >= 1, "samples", "at least 1", count)
-        request = _Request.of(self.sampling, options)
-        context = self._context(prompt, request.unknown)
+        request, context = self._begin(prompt, options)
         rows = self._rows(count)
         return chain.from_iterable(
-            self._together(context, range(first, min(first + rows, count)), request, prompt or "")
+            self._together(context, range(first, min(first + rows, count)), request)
             for first in range(0, count, rows)
         )
 
-    def _together(
-        self, context: list[int], numbers: range, request: _Request, prompt: str
-    ) -> list[Sample]:
+    def _begin(self, prompt: str | None, options: Options) -> tuple[_Request, list[int]]:
+        """Returns what is asked for and the ids to go on from; a seed that it drew is logged."""
+        request = _Request.of(self.sampling, prompt, options)
+        context = self._context(prompt, request.unknown)
+        if options.get("seed") is None:
+            log.info("seed %d", request.seed)
+        return request, context
+
+    def _together(self, context: list[int], numbers: range, request: _Request) -> list[Sample]:
         """Returns the samples of one block."""
         assert request.seed is not None
         texts: dict[int, list[str]] = {number: [] for number in numbers}
@@ -226,6 +234,7 @@ class Generator:
             texts[number].append(piece)
             if ending:
                 endings[number] = ending
+        prompt = request.prompt or ""
         return [
             Sample(prompt, "".join(texts[number]), request.seed, number, endings[number])
             for number in numbers

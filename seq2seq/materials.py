@@ -306,7 +306,7 @@ class TextMaterial:
 
     def try_out(self, folder: Path) -> None:
         """Generates a few characters."""
-        Generator.load(folder)(length=10)
+        Generator.load(folder)(length=10, seed=self.config.train.seed)
 
 
 class TextValidation:

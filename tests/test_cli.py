@@ -663,6 +663,14 @@ def test_the_same_seed_generates_the_same(ran: Ran, tmp_path: Path) -> None:
     assert len(others) == 2
 
 
+def test_a_seed_that_was_drawn_is_told(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "lm", "--length", "40", "--no-end"]) == 0
+    found = capsys.readouterr()
+    told = [line for line in found.err.splitlines() if line.startswith("seed ")]
+    assert len(told) == 1
+    assert ran(f"generate lm --length 40 --no-end --{told[0]}") == found.out
+
+
 def test_a_stop_text_is_one_word_of_the_command(ran: Ran) -> None:
     words = "--length 200 --no-end --seed 1"
     expected = ran(f"generate lm {words}").partition("e")[0] + "\n"

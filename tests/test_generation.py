@@ -1,3 +1,4 @@
+import logging
 import math
 import time
 import tracemalloc
@@ -147,6 +148,20 @@ def test_another_seed_gives_another_text(generator: Generator) -> None:
     texts |= {generator(length=60, end=False) for _ in range(2)}
     assert len(texts) == 5
     assert generator(length=60, seed=1, end=False) in texts
+
+
+def test_a_seed_that_is_drawn_is_logged(
+    generator: Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        text = generator(length=60, end=False)
+        (one,) = generator.samples(length=60, end=False, seed=None)
+        seeds = [int(message.removeprefix("seed ")) for message in caplog.messages]
+        assert generator(length=60, end=False, seed=seeds[0]) == text
+        with pytest.raises(DataError):
+            generator("")
+    assert one.seed == seeds[1]
+    assert len(caplog.messages) == 2
 
 
 def test_samples_are_made_as_they_are_asked_for() -> None:
