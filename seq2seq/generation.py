@@ -291,6 +291,11 @@ class Generator:
             )
         return [BOS, *ids]
 
+    def _parted(self, context: list[int], prompt: str) -> bool:
+        """Tells whether a prompt ends in white space that its ids lack, as those of words do."""
+        bare = prompt.rstrip()
+        return bare != prompt and self.pipeline.encode([bare])[0] == context[1:]
+
     def _read(self, ids: Sequence[int], state: DecoderState) -> tuple[torch.Tensor, DecoderState]:
         """Runs over one text from a state on."""
         tokens = pad(*flatten([ids])).to(self.model.device)
@@ -321,7 +326,8 @@ class Generator:
         tokens = torch.tensor([context[-config.repetition_window - 1 :]] * rows, device=device)
         dice = Dice(request.seed, range(numbers.start, numbers.start + rows))
         banned = (PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS)
-        writers = {row: _Writer(self.pipeline, context, request) for row in range(len(numbers))}
+        shared = self.pipeline, context, request, self._parted(context, request.prompt or "")
+        writers = {row: _Writer(*shared) for row in range(len(numbers))}
         for drawn in sample(self.stepper, state, tokens, config, dice, banned):
             ids = drawn.tolist()
             if PAD in ids:  # banned, so it says that there was nothing to draw from
@@ -341,8 +347,11 @@ class Generator:
 class _Writer:
     """The text of one sample as it grows: cut at its length, and before a stop text."""
 
-    def __init__(self, pipeline: Pipeline, context: Sequence[int], request: _Request) -> None:
+    def __init__(
+        self, pipeline: Pipeline, context: Sequence[int], request: _Request, parted: bool
+    ) -> None:
         self.growing = GrowingText(pipeline, context)
+        self.parted = parted
         self.stops = request.stops
         self.left = request.length
         self.ending: Ending | None = None
@@ -350,10 +359,12 @@ class _Writer:
 
     def write(self, token: int) -> str:
         """Takes a token; returns the text that is now certain."""
+        piece = self.growing.finish() if token == EOS else self.growing.add(token)
+        if piece and self.parted:  # already, by what the prompt ends in
+            piece, self.parted = piece.removeprefix(" "), False
+        text, self.held = self.held + piece, ""
         if token == EOS:
-            text, self.held = self.held + self.growing.finish(), ""
             return self._cut(text, "document")
-        text = self.held + self.growing.add(token)
         found = [(at + len(one), at) for one in self.stops if (at := text.find(one)) >= 0]
         if found:  # which is complete first does not hang on how long the tokens are
             return self._cut(text[: min(found)[1]], "stop")

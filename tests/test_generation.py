@@ -317,6 +317,26 @@ def test_a_character_of_the_prompt_is_not_repeated() -> None:
     assert reciting("1.5", "space")("ok") == "ok 1.5"
 
 
+@pytest.mark.parametrize("end", [" ", "\n\n", " \t "])
+def test_white_space_that_a_prompt_ends_in_parts_words(end: str) -> None:
+    generator = reciting("ok so!", "word")
+    assert generator(f"ok{end}") == f"ok{end}ok so!"
+    assert generator(f"ok{end}", length=4) == f"ok{end}ok s"
+    assert list(generator.stream(f"ok{end}", stop="so")) == ["ok", " "]
+    assert reciting("ok", "space")("ok", length=3) == "ok ok"
+    assert reciting("! ok", "word")(f"ok{end}") == f"ok{end}! ok"
+
+
+def test_white_space_that_tokens_keep_is_theirs() -> None:
+    assert reciting(" ok", "char")("ok ") == "ok  ok"
+    assert reciting("ok", "bpe")("ok ") == "ok  ok"
+    assert reciting(" ok", "char")("ok\t", unknown="replace") == "ok\t ok"
+    config = PipelineConfig(tokenizer="char", normalizers=("whitespace",))
+    pipeline = Pipeline.train(config, ["ok so"], key="text")
+    ids = pipeline.vocabulary.ids([" ", "s", "o"])
+    assert scripted(pipeline, [{one: 1.0} for one in ids])("ok \n") == "ok \nso"
+
+
 # --- pieces of any tokenizer are the whole text
 
 KINDS: list[TokenizerKind] = ["char", "byte", "bpe", "unigram", "word", "space"]
