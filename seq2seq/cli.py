@@ -36,7 +36,7 @@ EXAMPLES = {
   seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3""",
     "generate": """
   seq2seq generate runs/shakespeare --prompt 'ROMEO:' --length 500 --temperature 0.8
-  seq2seq generate runs/python-source --prompt 'def ' --seed 1 --stop 'class '
+  seq2seq generate runs/python-source --prompt 'def ' --seed 1 --stop 'class ' --stop $'\\n\\n'
   seq2seq generate runs/shakespeare --samples 64 --seed 1 --format jsonl --output samples.jsonl
   seq2seq generate runs/shakespeare --top-p 0.9 --repetition-penalty 1.1
   seq2seq generate runs/shakespeare --length 100000 --no-end --output play.txt""",
@@ -207,7 +207,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--precision", choices=("float32", "int8"), default="float32", help="int8 is faster"
+        "--precision", choices=("float32", "int8"), help="int8 is faster; default: float32"
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
 
@@ -223,7 +223,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
     parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
     parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="texts at once")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="texts at once; default: 64")
 
 
 def _translate(verbs: Verbs) -> None:
@@ -250,7 +250,9 @@ def _generate(verbs: Verbs) -> None:
     parser.add_argument("--typical", type=float, metavar="P", help="typical tokens, in (0, 1]")
     parser.add_argument("--repetition-penalty", type=float, metavar="X", help="at least 1")
     parser.add_argument("--repetition-window", type=int, metavar="N", help="tokens looked back at")
-    parser.add_argument("--stop", nargs="+", default=[], metavar="TEXT", help="end before any")
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before it; may be repeated"
+    )
     parser.add_argument("--no-end", action="store_true", help="go on where a document would end")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same text")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts")
@@ -262,6 +264,11 @@ def _generate(verbs: Verbs) -> None:
     )
     parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
     parser.add_argument("--format", choices=("text", "jsonl"), default="text")
+    parser.epilog = (
+        "Options of sampling, from --temperature to --repetition-window, default to the run's\n"
+        "configuration; see `seq2seq config language-model sampling`.\n\n"
+        f"{parser.epilog}"
+    )
 
 
 def _measured(parser: argparse.ArgumentParser, metrics: Sequence[str], default: str) -> None:
@@ -290,6 +297,11 @@ def _evaluate(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--text", nargs="+", default=[], metavar="FILE", help="for a language model: another text"
+    )
+    parser.add_argument(
+        "--documents",
+        choices=("file", "line", "paragraph"),
+        help="what a document of a text is; default: what it is in the configuration",
     )
     parser.add_argument(
         "--window", type=int, metavar="N", help="of a language model: tokens; default: 256"

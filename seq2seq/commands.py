@@ -20,7 +20,7 @@ from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.check import check
 from seq2seq.data.sources import CorpusConfig, open_corpus, read_lines
-from seq2seq.data.texts import TextConfig, open_texts
+from seq2seq.data.texts import TextConfig, Texts, open_texts
 from seq2seq.errors import CheckpointError, ConfigError, DataError, StorageError, nearest
 from seq2seq.evaluation.metrics import METRICS, Score, Unit
 from seq2seq.evaluation.mistakes import find_mistakes
@@ -34,24 +34,24 @@ from seq2seq.search.sampling import SamplingConfig
 from seq2seq.tasks import (
     TASKS,
     LanguageModelTaskConfig,
-    Role,
     TranslationConfig,
     corpus_config,
     task_of,
-    text_config,
 )
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 
 LINES_AT_ONCE = 2000
 log = logging.getLogger("seq2seq")
+LOADED = ("checkpoint", "device", "precision")
 SAMPLING = tuple(field.name for field in fields(SamplingConfig))
 WINDOW = 256
 """Tokens of the windows that `evaluate` scores independently unless told."""
 FOR_PAIRS = (
     *("source", "reference", "metrics", "output", "ensemble", "mistakes", "lowercase"),
     *("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
+    *("batch_size", "precision"),
 )
-FOR_TEXT = ("text", "window")
+FOR_TEXT = ("text", "documents", "window")
 """Options of `evaluate` that mean nothing to the other kind of task."""
 
 
@@ -81,7 +81,7 @@ def translate(options: Namespace) -> None:
         tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
     ):
         for some in _chunks(lines, 1 if interactive else LINES_AT_ONCE):
-            found = translator(some, n_best=options.n_best, batch_size=options.batch_size)
+            found = translator(some, n_best=options.n_best, **_asked(options, ["batch_size"]))
             for source, translation in zip(some, found, strict=True):
                 print(_rendered(source, translation, options.format), file=out)
             out.flush()
@@ -92,12 +92,7 @@ def generate(options: Namespace) -> None:
     """Generates text with a language model."""
     _use_threads(options)
     with _as_options(options):
-        generator = Generator.load(
-            options.run,
-            checkpoint=options.checkpoint,
-            device=options.device,
-            precision=options.precision,
-        )
+        generator = Generator.load(options.run, **_asked(options, LOADED))
         wanted = _asked(options, ("length", "stop", "unknown", "seed", *SAMPLING))
         wanted["end"] = not options.no_end
         one = options.samples == 1 and options.format == "text"
@@ -150,24 +145,29 @@ def evaluate(options: Namespace) -> None:
 def _evaluate_text(options: Namespace, config: LanguageModelTaskConfig) -> None:
     """Prints how well a language model predicts a text."""
     _use_threads(options)
-    generator = Generator.load(
-        options.run,
-        checkpoint=options.checkpoint,
-        device=options.device,
-        precision=options.precision,
-    )
-    if options.text:
-        where, folder = TextConfig(files=tuple(options.text)), Path()
-    else:
-        role: Role = "valid" if config.data.test is None else "test"
-        where, folder = text_config(config, role), Path(config.data.folder)
-        if role == "valid":
-            log.info("no data.test: this is data.valid, which chose the checkpoint; see --text")
-    texts = open_texts(where, folder)
+    generator = Generator.load(options.run, **_asked(options, LOADED))
+    texts = _texts(options, config)
     window = WINDOW if options.window is None else options.window
     with tempfile.TemporaryDirectory(prefix="seq2seq-evaluate-") as cache, _as_options(options):
         scores = experiment.evaluate_text(generator, texts, Path(cache), window)
     _print_scores(scores, options.format)
+
+
+def _texts(options: Namespace, config: LanguageModelTaskConfig) -> Texts:
+    """Opens the text to score, cut into documents as those that the model has learned from."""
+    data = config.data
+    where, folder = data.test or data.valid, Path(data.folder)
+    if options.text:
+        known = where or data.train
+        unit = known.documents if known else "file"
+        where, folder = TextConfig(files=tuple(options.text), documents=unit), Path()
+    elif where is None:
+        raise ConfigError(
+            f"{options.run}: its configuration has neither data.test nor data.valid; give --text"
+        )
+    elif data.test is None:
+        log.info("no data.test: this is data.valid, which chose the checkpoint; see --text")
+    return open_texts(replace(where, **_asked(options, ["documents"])), folder)
 
 
 def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
@@ -197,7 +197,7 @@ def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
             pairs,
             options.metrics or _usual_metrics(config),
             lowercase=options.lowercase,
-            batch_size=options.batch_size,
+            **_asked(options, ["batch_size"]),
         )
         if options.output:
             out.writelines(f"{_one_line(text)}\n" for text in found)
@@ -344,15 +344,9 @@ def _as_options(options: Namespace) -> Iterator[None]:
 def _translator(options: Namespace) -> Translator:
     """Loads the run, with the search that the options ask for."""
     _use_threads(options)
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
-    translator = Translator.load(
-        options.run,
-        *options.ensemble,
-        checkpoint=options.checkpoint,
-        device=options.device,
-        precision=options.precision,
-    )
+    translator = Translator.load(options.run, *options.ensemble, **_asked(options, LOADED))
     names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
     with _as_options(options):
         search = replace(translator.search, **_asked(options, names))

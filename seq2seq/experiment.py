@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +43,7 @@ from seq2seq.runs import (
     read_config,
     refuse_change,
 )
+from seq2seq.symbols import UNK
 from seq2seq.tasks import LanguageModelTaskConfig, Pipelines, TaskConfig, TranslationConfig, task_of
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
@@ -59,8 +60,8 @@ def train(
     *,
     train_pairs: Pairs | None = None,
     valid_pairs: Pairs | None = None,
-    train_texts: Sequence[str] | None = None,
-    valid_texts: Sequence[str] | None = None,
+    train_texts: Iterable[str] | None = None,
+    valid_texts: Iterable[str] | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Trains, or goes on where an earlier call stopped, and returns the run.
@@ -233,7 +234,11 @@ def evaluate_text(
     store = encode_texts(texts, generator.pipeline, cache)
     warn_of_unknown_text(store, texts.name)
     carried, parts = measure_text(generator.model, store, window)
-    return text_scores(carried, parts, window, store.characters)
+    return text_scores(
+        *(carried, parts, window, store.characters),
+        unknown=store.share(UNK),
+        lossless=generator.pipeline.lossless,
+    )
 
 
 def average(folder: Path, last: int, name: str = "average") -> Path:

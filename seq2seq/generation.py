@@ -1,5 +1,6 @@
 """From a run folder of a language model to text: generating it, and telling how likely it is."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -35,6 +36,7 @@ STEPS_AT_ONCE = 1024
 """Tokens of a text that are read together."""
 Unknown = Literal["refuse", "replace"]
 Ending = Literal["length", "stop", "document"]
+log = logging.getLogger("seq2seq")
 
 
 class Options(TypedDict, total=False):
@@ -47,7 +49,7 @@ class Options(TypedDict, total=False):
     end: bool
     """Whether a text ends where the model ends a document; by default it does."""
     seed: int | None
-    """The same seed gives the same text; without one, another text each time."""
+    """The same seed gives the same text; without one it is drawn, and logged."""
     unknown: Unknown
     """``replace`` lets a prompt hold characters that the model does not know."""
     temperature: float
@@ -64,6 +66,7 @@ class _Request:
     """What is asked for, defaults filled in and checked."""
 
     sampling: SamplingConfig
+    prompt: str | None = None
     length: int = 500
     stop: str | Sequence[str] = ()
     end: bool = True
@@ -76,12 +79,13 @@ class _Request:
         require(self.seed is None or self.seed >= 0, "seed", "at least 0", self.seed)
 
     @classmethod
-    def of(cls, sampling: SamplingConfig, options: Options) -> "_Request":
+    def of(cls, sampling: SamplingConfig, prompt: str | None, options: Options) -> "_Request":
         """Sorts the keywords: those of the sampling, and the others."""
         own = {field.name for field in fields(cls)}
         how = {key: value for key, value in options.items() if key not in own}
         what: dict[str, Any] = {key: value for key, value in options.items() if key in own}
-        request = cls(sampling=replace(sampling, **cast(dict[str, Any], how)), **what)
+        how_drawn = replace(sampling, **cast(dict[str, Any], how))
+        request = cls(sampling=how_drawn, prompt=prompt, **what)
         seed = request.seed
         drawn = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         return replace(request, seed=drawn)
@@ -194,8 +198,7 @@ class Generator:
 
         Keywords and errors are those of :meth:`__call__`.
         """
-        request = _Request.of(self.sampling, options)
-        context = self._context(prompt, request.unknown)
+        request, context = self._begin(prompt, options)
         return (piece for _, piece, _ in self._pieces(context, range(1), request) if piece)
 
     def samples(
@@ -207,17 +210,22 @@ class Generator:
         errors are those of :meth:`__call__`.
         """
         require(count >= 1, "samples", "at least 1", count)
-        request = _Request.of(self.sampling, options)
-        context = self._context(prompt, request.unknown)
+        request, context = self._begin(prompt, options)
         rows = self._rows(count)
         return chain.from_iterable(
-            self._together(context, range(first, min(first + rows, count)), request, prompt or "")
+            self._together(context, range(first, min(first + rows, count)), request)
             for first in range(0, count, rows)
         )
 
-    def _together(
-        self, context: list[int], numbers: range, request: _Request, prompt: str
-    ) -> list[Sample]:
+    def _begin(self, prompt: str | None, options: Options) -> tuple[_Request, list[int]]:
+        """Returns what is asked for and the ids to go on from; a seed that it drew is logged."""
+        request = _Request.of(self.sampling, prompt, options)
+        context = self._context(prompt, request.unknown)
+        if options.get("seed") is None:
+            log.info("seed %d", request.seed)
+        return request, context
+
+    def _together(self, context: list[int], numbers: range, request: _Request) -> list[Sample]:
         """Returns the samples of one block."""
         assert request.seed is not None
         texts: dict[int, list[str]] = {number: [] for number in numbers}
@@ -226,6 +234,7 @@ class Generator:
             texts[number].append(piece)
             if ending:
                 endings[number] = ending
+        prompt = request.prompt or ""
         return [
             Sample(prompt, "".join(texts[number]), request.seed, number, endings[number])
             for number in numbers
@@ -233,6 +242,8 @@ class Generator:
 
     def score(self, text: str, *, unknown: Unknown = "refuse") -> Surprisal:
         """Returns how unlikely a text is, as a document's beginning.
+
+        Scores are those of the weights in float32, also where ``int8`` generates.
 
         Raises:
             DataError: The text is empty, or holds characters that the model does not know.
@@ -248,7 +259,9 @@ class Generator:
                 bits.append(-log_probs.gather(1, index)[:, 0].cpu().numpy() / math.log(2))
         return _surprisal(self.pipeline, context[1:], np.concatenate(bits), len(text))
 
-    def plot_surprisal(self, text: str, path: str | Path | None = None) -> Path:
+    def plot_surprisal(
+        self, text: str, path: str | Path | None = None, *, unknown: Unknown = "refuse"
+    ) -> Path:
         """Draws a text, each character coloured by its surprisal; returns the picture's path.
 
         Raises:
@@ -256,7 +269,7 @@ class Generator:
             ConfigError: matplotlib is not installed.
         """
         path = Path("surprisal.png" if path is None else path)
-        found = self.score(text)
+        found = self.score(text, unknown=unknown)
         plot_surprisal(found.tokens, found.bits, path)
         return path
 
@@ -277,6 +290,11 @@ class Generator:
                 "or read it as unknown with --unknown replace (in Python: unknown='replace')"
             )
         return [BOS, *ids]
+
+    def _parted(self, context: list[int], prompt: str) -> bool:
+        """Tells whether a prompt ends in white space that its ids lack, as those of words do."""
+        bare = prompt.rstrip()
+        return bare != prompt and self.pipeline.encode([bare])[0] == context[1:]
 
     def _read(self, ids: Sequence[int], state: DecoderState) -> tuple[torch.Tensor, DecoderState]:
         """Runs over one text from a state on."""
@@ -308,7 +326,8 @@ class Generator:
         tokens = torch.tensor([context[-config.repetition_window - 1 :]] * rows, device=device)
         dice = Dice(request.seed, range(numbers.start, numbers.start + rows))
         banned = (PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS)
-        writers = {row: _Writer(self.pipeline, context, request) for row in range(len(numbers))}
+        shared = self.pipeline, context, request, self._parted(context, request.prompt or "")
+        writers = {row: _Writer(*shared) for row in range(len(numbers))}
         for drawn in sample(self.stepper, state, tokens, config, dice, banned):
             ids = drawn.tolist()
             if PAD in ids:  # banned, so it says that there was nothing to draw from
@@ -328,8 +347,11 @@ class Generator:
 class _Writer:
     """The text of one sample as it grows: cut at its length, and before a stop text."""
 
-    def __init__(self, pipeline: Pipeline, context: Sequence[int], request: _Request) -> None:
+    def __init__(
+        self, pipeline: Pipeline, context: Sequence[int], request: _Request, parted: bool
+    ) -> None:
         self.growing = GrowingText(pipeline, context)
+        self.parted = parted
         self.stops = request.stops
         self.left = request.length
         self.ending: Ending | None = None
@@ -337,10 +359,12 @@ class _Writer:
 
     def write(self, token: int) -> str:
         """Takes a token; returns the text that is now certain."""
+        piece = self.growing.finish() if token == EOS else self.growing.add(token)
+        if piece and self.parted:  # already, by what the prompt ends in
+            piece, self.parted = piece.removeprefix(" "), False
+        text, self.held = self.held + piece, ""
         if token == EOS:
-            text, self.held = self.held + self.growing.finish(), ""
             return self._cut(text, "document")
-        text = self.held + self.growing.add(token)
         found = [(at + len(one), at) for one in self.stops if (at := text.find(one)) >= 0]
         if found:  # which is complete first does not hang on how long the tokens are
             return self._cut(text[: min(found)[1]], "stop")
@@ -368,6 +392,10 @@ def _surprisal(
             tokens.append(text)
             sums.append(waiting)
             waiting = 0.0
+    rest = growing.finish()
+    if rest or waiting:  # the last tokens may be less than a character, or have no text
+        tokens.append(rest)
+        sums.append(waiting)
     return Surprisal(tuple(tokens), np.array(sums), characters)
 
 

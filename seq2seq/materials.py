@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -257,8 +257,8 @@ class TextMaterial:
     def open(
         cls,
         config: LanguageModelTaskConfig,
-        train: Sequence[str] | None,
-        valid: Sequence[str] | None,
+        train: Iterable[str] | None,
+        valid: Iterable[str] | None,
     ) -> "TextMaterial":
         """Opens the texts: lists from Python, or what the configuration names."""
         return cls(config, _texts(config, "train", train), _texts(config, "valid", valid))
@@ -306,7 +306,7 @@ class TextMaterial:
 
     def try_out(self, folder: Path) -> None:
         """Generates a few characters."""
-        Generator.load(folder)(length=10)
+        Generator.load(folder)(length=10, seed=self.config.train.seed)
 
 
 class TextValidation:
@@ -359,12 +359,13 @@ def warn_of_unknown_text(store: TextStore, name: str) -> None:
         log.warning("%s: %.1f %% of the tokens are unknown", name, 100 * share)
 
 
-def _texts(config: LanguageModelTaskConfig, role: Role, texts: Sequence[str] | None) -> Texts:
+def _texts(config: LanguageModelTaskConfig, role: Role, texts: Iterable[str] | None) -> Texts:
     """Returns texts from Python, or from where the configuration says."""
     if isinstance(texts, str):
         raise ConfigError(f"{role} texts: must be a list of documents, got one text; write [text]")
     if texts is not None:
-        if not any(text.strip() for text in texts):
+        documents = list(texts)
+        if not any(text.strip() for text in documents):
             raise DataError(f"{role} texts: all are blank; text is needed")
-        return Texts.of(list(texts), f"{role} texts")
+        return Texts.of(documents, f"{role} texts")
     return open_texts(text_config(config, role), Path(config.data.folder))

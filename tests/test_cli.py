@@ -21,6 +21,7 @@ import pytest
 import torch
 import yaml
 
+import seq2seq
 from seq2seq import __version__
 from seq2seq import config as configuration
 from seq2seq.cli import EXAMPLES, main, make_parser
@@ -604,7 +605,7 @@ def test_a_conversation_line_by_line() -> None:
         ("--length 0", "--length: must be at least 1, got 0"),
         ("--samples 0", "--samples: must be at least 1, got 0"),
         ("--stop ''", "--stop: must be not empty, got ''"),
-        ("--stop b ''", "--stop: must be not empty, got ''"),
+        ("--stop b --stop ''", "--stop: must be not empty, got ''"),
         ("--seed -1", "--seed: must be at least 0, got -1"),
         ("--threads -1", "--threads: must be 0 (all) or more, got -1"),
         ("--output other", "other is a directory; a file is needed"),
@@ -662,6 +663,21 @@ def test_the_same_seed_generates_the_same(ran: Ran, tmp_path: Path) -> None:
     assert len(others) == 2
 
 
+def test_a_seed_that_was_drawn_is_told(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "lm", "--length", "40", "--no-end"]) == 0
+    found = capsys.readouterr()
+    told = [line for line in found.err.splitlines() if line.startswith("seed ")]
+    assert len(told) == 1
+    assert ran(f"generate lm --length 40 --no-end --{told[0]}") == found.out
+
+
+def test_a_stop_text_is_one_word_of_the_command(ran: Ran) -> None:
+    words = "--length 200 --no-end --seed 1"
+    expected = ran(f"generate lm {words}").partition("e")[0] + "\n"
+    assert ran(f"generate --stop e lm {words}") == expected
+    assert ran(f"generate lm {words} --stop e --stop zzz") == expected
+
+
 def test_unknown_characters_may_be_replaced(ran: Ran) -> None:
     words = "--unknown replace --length 9 --no-end --temperature 0"
     text = ran(f"generate lm --prompt 'the käse' {words}")
@@ -678,7 +694,9 @@ def test_records_of_samples(ran: Ran) -> None:
         assert (row["prompt"], row["seed"]) == ("the ", 5)
         assert (row["ending"] == "length") == (len(row["text"]) == 12)
     assert [json.loads(line) for line in ran(words).splitlines()] == rows[:1]
-    stopped = json.loads(ran(f"{words} --stop . t e ' ' a --length 200 --no-end"))
+    stopped = json.loads(
+        ran(f"{words} --stop . --stop t --stop e --stop ' ' --stop a --length 200 --no-end")
+    )
     assert stopped["ending"] == "stop"
     assert not set(stopped["text"]) & set(".te a")
 
@@ -770,7 +788,17 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
                 "output out",
                 "ensemble lm",
                 "mistakes 3",
+                "batch-size 64",
+                "precision int8",
             )
+        ),
+        (
+            "evaluate run --documents line",
+            "--documents: is for language models; give --source and --reference",
+        ),
+        (
+            "evaluate lm --documents sentence",
+            "--documents: must be one of file, line, paragraph, got 'sentence'",
         ),
         ("evaluate lm --text txet.txt", "txet.txt does not exist; did you mean 'text.txt'?"),
         (
@@ -792,13 +820,16 @@ def test_evaluate_and_score_refuse(line: str, message: str, refused: Refused) ->
 
 def test_evaluate_scores_texts(ran: Ran) -> None:
     rows = json.loads(ran("evaluate lm --text text.txt --window 8 --format json"))
-    names = ["nats per token", "bits per character", "perplexity", "nats per token"]
-    assert [row["name"] for row in rows] == names
-    nats, bits, perplexity, parts = (row["value"] for row in rows)
+    names = ["nats per token", "bits per character"]
+    parted = [f"{name}, windows" for name in names]
+    assert [row["name"] for row in rows] == [*names, "perplexity", *parted]
+    nats, bits, perplexity, parts, bits_of_parts = (row["value"] for row in rows)
     tokens, characters = 40 * len(TEXT) + 1, 40 * len(TEXT)
     assert rows[0]["signature"] == f"tokens:{tokens}|characters:{characters}|state:carried"
-    assert rows[3]["signature"] == f"tokens:{tokens}|state:zero every 8 tokens"
+    signature = f"tokens:{tokens}|characters:{characters}|state:zero every 8 tokens"
+    assert rows[3]["signature"] == signature
     assert bits == pytest.approx(nats * tokens / characters / math.log(2))
+    assert bits_of_parts == pytest.approx(parts * tokens / characters / math.log(2))
     assert perplexity == pytest.approx(math.exp(nats))
     assert parts != nats
     assert json.loads(ran("evaluate lm --text text.txt --window 0 --format json")) == rows[:3]
@@ -809,6 +840,44 @@ def test_evaluate_scores_texts(ran: Ran) -> None:
         "bits",
         "perplexity",
     ]
+
+
+def test_evaluate_cuts_texts_into_the_documents_of_the_configuration(
+    ran: Ran, tmp_path: Path
+) -> None:
+    shutil.copytree("lm", tmp_path / "lm")
+    path = tmp_path / "lm" / "config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    texts = settings["data"]
+
+    def tokens(words: str = "--text text.txt", **documents: str) -> int:
+        """Returns how many tokens there are to predict: each document has its end."""
+        for role in ("train", "valid", "test"):
+            unit = documents.get(role)
+            texts[role] = {"files": ["text.txt"], "documents": unit} if unit else None
+        path.write_text(yaml.safe_dump(settings))
+        table = ran(f"evaluate {tmp_path}/lm --window 0 {words}")
+        return int(table.partition("tokens:")[2].partition("|")[0])
+
+    whole, lines = 40 * len(TEXT) + 1, 40 * len(TEXT)
+    assert tokens(train="line", valid="line", test="line") == lines
+    assert tokens(train="file", valid="file", test="line") == lines
+    assert tokens(train="file", valid="line") == lines
+    assert tokens(train="line") == lines
+    assert tokens(train="line", valid="file") == tokens() == whole
+    assert tokens("--text text.txt --documents line") == lines
+    assert tokens("--documents line", valid="file") == lines
+    assert tokens("--documents file --text text.txt", valid="line") == whole
+
+
+def test_evaluate_needs_a_text(ran: Ran, refused: Refused, tmp_path: Path) -> None:
+    config = {**yaml.safe_load(TEXT_CONFIG), "folder": f"{tmp_path}/lists"}
+    del config["data"]["train"], config["data"]["valid"]
+    seq2seq.train(config, train_texts=[TEXT], valid_texts=[TEXT])
+    assert refused(f"evaluate {tmp_path}/lists") == (
+        f"{tmp_path}/lists: its configuration has neither data.test nor data.valid; give --text"
+    )
+    assert "state:carried" in ran(f"evaluate {tmp_path}/lists --text text.txt")
 
 
 def test_mistakes_follow_the_scores(ran: Ran) -> None:

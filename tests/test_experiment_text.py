@@ -128,11 +128,28 @@ def test_evaluation_is_what_validation_measured(finished: Run, tmp_path: Path) -
     assert found == pytest.approx([finished.best[key] for key in keys], rel=1e-6)
     assert scores[2].value == pytest.approx(math.exp(scores[0].value))
     assert scores[0].signature == "tokens:32|characters:30|state:carried"
-    assert scores[3].signature == "tokens:32|state:zero every 6 tokens"
+    assert scores[3].signature == "tokens:32|characters:30|state:zero every 6 tokens"
     alone = evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=0)
     assert alone == scores[:3]
     with pytest.raises(ConfigError, match=r"^window: must be at least 0, got -1$"):
         evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"text__tokenizer": "word"}, "|lossy"),
+        ({"text__min_count": 4}, "|unknown:0.067"),
+        ({"text__normalizers": ["nfc"]}, "|lossy"),
+        ({"text__tokenizer": "byte"}, ""),
+    ],
+)
+def test_signatures_of_what_is_lost(tmp_path: Path, given: dict[str, Any], told: str) -> None:
+    run = go(tmp_path / "run", train__steps=1, train__validate_every=1, **given)
+    generator = Generator.load(run.folder, device="cpu")
+    scores = evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=6)
+    assert scores[0].signature.partition("|state:carried")[2] == told
+    assert scores[3].signature.partition("|state:zero every 6 tokens")[2] == told
 
 
 def test_what_is_not_wanted_is_not_measured(tmp_path: Path) -> None:
@@ -214,6 +231,13 @@ def test_unknown_characters_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     caplog.clear()
     go(tmp_path / "other")
     assert not [one for one in caplog.messages if "unknown" in one]
+
+
+def test_texts_may_come_from_an_iterator(finished: Run, tmp_path: Path) -> None:
+    own = {**CONFIG, "folder": str(tmp_path / "run"), "data.cache": str(tmp_path / "cache")}
+    valid = (text for text in VALID)
+    run = seq2seq.train(own, {"train.average": 0.9}, train_texts=iter(TEXTS), valid_texts=valid)
+    assert run.best["valid_loss"] == finished.best["valid_loss"]
 
 
 def test_one_text_is_no_list_of_texts() -> None:

@@ -104,6 +104,7 @@ def test_report_of_a_tiny_run(
     match = re.fullmatch(r"lines that tokenize: (\d+\.\d) %", last)
     assert match
     assert f"model                {match[1]:>9} %" in out
+    assert "lines that tokenize   this text   8 such texts\n" in out
     assert (run.folder / "plots" / "surprisal.png").is_file()
     assert str(run.folder / "plots" / "learning_curve.png") in out
 

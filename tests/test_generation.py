@@ -1,3 +1,4 @@
+import logging
 import math
 import time
 import tracemalloc
@@ -147,6 +148,20 @@ def test_another_seed_gives_another_text(generator: Generator) -> None:
     texts |= {generator(length=60, end=False) for _ in range(2)}
     assert len(texts) == 5
     assert generator(length=60, seed=1, end=False) in texts
+
+
+def test_a_seed_that_is_drawn_is_logged(
+    generator: Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        text = generator(length=60, end=False)
+        (one,) = generator.samples(length=60, end=False, seed=None)
+        seeds = [int(message.removeprefix("seed ")) for message in caplog.messages]
+        assert generator(length=60, end=False, seed=seeds[0]) == text
+        with pytest.raises(DataError):
+            generator("")
+    assert one.seed == seeds[1]
+    assert len(caplog.messages) == 2
 
 
 def test_samples_are_made_as_they_are_asked_for() -> None:
@@ -300,6 +315,26 @@ def test_a_character_of_the_prompt_is_not_repeated() -> None:
     assert reciting("é b", "bpe")("añ한😀", length=2) == "añ한😀 é"
     assert reciting("ok!", "word")("ok") == "ok ok!"
     assert reciting("1.5", "space")("ok") == "ok 1.5"
+
+
+@pytest.mark.parametrize("end", [" ", "\n\n", " \t "])
+def test_white_space_that_a_prompt_ends_in_parts_words(end: str) -> None:
+    generator = reciting("ok so!", "word")
+    assert generator(f"ok{end}") == f"ok{end}ok so!"
+    assert generator(f"ok{end}", length=4) == f"ok{end}ok s"
+    assert list(generator.stream(f"ok{end}", stop="so")) == ["ok", " "]
+    assert reciting("ok", "space")("ok", length=3) == "ok ok"
+    assert reciting("! ok", "word")(f"ok{end}") == f"ok{end}! ok"
+
+
+def test_white_space_that_tokens_keep_is_theirs() -> None:
+    assert reciting(" ok", "char")("ok ") == "ok  ok"
+    assert reciting("ok", "bpe")("ok ") == "ok  ok"
+    assert reciting(" ok", "char")("ok\t", unknown="replace") == "ok\t ok"
+    config = PipelineConfig(tokenizer="char", normalizers=("whitespace",))
+    pipeline = Pipeline.train(config, ["ok so"], key="text")
+    ids = pipeline.vocabulary.ids([" ", "s", "o"])
+    assert scripted(pipeline, [{one: 1.0} for one in ids])("ok \n") == "ok \nso"
 
 
 # --- pieces of any tokenizer are the whole text
@@ -461,6 +496,29 @@ def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
     assert found.bits_per_character == pytest.approx(1.5 * math.log2(260))
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "pieces"),
+    [
+        ("byte", "a\ufffd", ("a", "\ufffd")),
+        ("byte", "a\ufffd\ufffd", ("a", "\ufffd\ufffd")),
+        ("word", "ok \uffed", ("ok", "")),  # the mark that joins: alone it has no text
+    ],
+)
+def test_no_bits_are_lost_at_the_end(
+    kind: TokenizerKind, text: str, pieces: tuple[str, ...]
+) -> None:
+    pipeline = Pipeline.train(PipelineConfig(tokenizer=kind, vocab_size=0), [text], key="text")
+    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    generator = Generator(model, pipeline, SamplingConfig())
+    found = generator.score(text)
+    ids = pipeline.encode([text])[0]
+    log_probs = whole(generator, [BOS, *ids])[:-1].double()
+    expected = -log_probs[range(len(ids)), ids].sum().item() / math.log(2)
+    assert found.tokens == pieces
+    assert len(found.bits) == len(pieces)
+    assert found.bits.sum() == pytest.approx(expected, rel=1e-5)
+
+
 def test_surprisal_by_hand() -> None:
     found = Surprisal(("a", "bc"), np.array([1.0, 5.0]), 3)
     assert found.bits_per_character == 2
@@ -482,6 +540,9 @@ def test_a_picture_of_the_surprisal(generator: Generator, tmp_path: Path) -> Non
     path = generator.plot_surprisal(TEXT, tmp_path / "surprisal.png")
     assert path == tmp_path / "surprisal.png"
     assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(DataError, match=r"^text: the vocabulary lacks 'ë' .* unknown='replace'\)$"):
+        generator.plot_surprisal("the ë", path)
+    assert generator.plot_surprisal("the ë", path, unknown="replace") == path
 
 
 # --- loading

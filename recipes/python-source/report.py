@@ -13,11 +13,12 @@ from pathlib import Path
 
 import seq2seq
 from seq2seq.data.texts import open_texts
-from seq2seq.generation import ROWS
 from seq2seq.runs import read_config
 from seq2seq.tasks import LanguageModelTaskConfig, text_config
 
 LENGTH = 2000
+COUNT = 8
+"""Samples whose lines are counted; made side by side, in about the time of one."""
 SEED = 1
 FITS = range(600, 1200)
 """Characters of a function in the picture."""
@@ -74,11 +75,10 @@ def main(run: Path) -> None:
     assert isinstance(config, LanguageModelTaskConfig)
     texts = open_texts(text_config(config, "valid"), Path(config.data.folder))
     real = "".join(block for document in texts.documents() for block in document)
-    # A sample takes as long as ROWS of them, which are made side by side.
-    found = generator.samples(count=ROWS, length=LENGTH, end=False, seed=SEED)
+    found = generator.samples(count=COUNT, length=LENGTH, end=False, seed=SEED)
     samples = [one.text for one in found]
-    print(f"{samples[0]}\n\nlines that tokenize   this text   {ROWS} such texts")
-    rows = {"babble": babble(real, ROWS), "model": samples, "library": stretches(real, ROWS)}
+    print(f"{samples[0]}\n\nlines that tokenize   this text   {COUNT} such texts")
+    rows = {"babble": babble(real, COUNT), "model": samples, "library": stretches(real, COUNT)}
     for name, some in rows.items():
         print(f"{name:20} {share(some[:1]):9.1f} % {share(some):12.1f} %")
     code = pictured(real, set(generator.pipeline.vocabulary.entries))

@@ -71,15 +71,32 @@ def measure(model: Model[BatchT], batches: Order[BatchT]) -> Loss:
     return Loss(nats, tokens)
 
 
-def text_scores(carried: Loss, windows: Loss | None, window: int, characters: int) -> list[Score]:
-    """Returns the scores of a text: read as a whole, and window by window."""
-    whole = f"tokens:{carried.tokens}|characters:{characters}|state:carried"
-    scores = [
-        Score("nats per token", carried.per_token, whole, 4),
-        Score("bits per character", carried.bits / characters, whole, 4),
-        Score("perplexity", math.exp(carried.per_token), whole, 3),
-    ]
+def text_scores(
+    carried: Loss,
+    windows: Loss | None,
+    window: int,
+    characters: int,
+    *,
+    unknown: float = 0.0,
+    lossless: bool = True,
+) -> list[Score]:
+    """Returns the scores of a text: read as a whole, and window by window.
+
+    Characters that no token keeps cost nothing, nor does it cost much to tell that a token is
+    unknown: signatures name the share of ``unknown`` tokens, and a pipeline that is not
+    ``lossless``.
+    """
+    cheap = (f"|unknown:{unknown:.2g}" if unknown else "") + ("" if lossless else "|lossy")
+
+    def both(way: str, loss: Loss, state: str) -> list[Score]:
+        signature = f"tokens:{loss.tokens}|characters:{characters}|state:{state}{cheap}"
+        return [
+            Score(f"nats per token{way}", loss.per_token, signature, 4),
+            Score(f"bits per character{way}", loss.bits / characters, signature, 4),
+        ]
+
+    scores = both("", carried, "carried")
+    scores.append(Score("perplexity", math.exp(carried.per_token), scores[0].signature, 3))
     if windows is not None:
-        parts = f"tokens:{windows.tokens}|state:zero every {window} tokens"
-        scores.append(Score("nats per token", windows.per_token, parts, 4))
+        scores += both(", windows", windows, f"zero every {window} tokens")
     return scores

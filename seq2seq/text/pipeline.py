@@ -232,7 +232,12 @@ class Pipeline:
         """
         alphabet = self.tokenizer.alphabet
         complete = alphabet is not None and all(token in self.vocabulary for token in alphabet)
-        return complete and self.normalizers.reversible and self.tokenizer.reversible
+        return complete and self.lossless
+
+    @property
+    def lossless(self) -> bool:
+        """Whether any text without unknown tokens comes back exactly."""
+        return self.normalizers.reversible and self.tokenizer.reversible
 
     @cached_property
     def fingerprint(self) -> str:

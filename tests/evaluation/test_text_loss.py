@@ -105,13 +105,33 @@ def test_a_text_read_in_chunks_costs_what_it_costs_as_a_whole(
 def test_scores_of_a_text() -> None:
     carried, windows = Loss(8 * math.log(2), 4), Loss(12 * math.log(2), 4)
     scores = text_scores(carried, windows, 3, 5)
-    whole = "tokens:4|characters:5|state:carried"
+    whole, parts = "state:carried", "state:zero every 3 tokens"
     assert [(score.name, score.signature) for score in scores] == [
-        ("nats per token", whole),
-        ("bits per character", whole),
-        ("perplexity", whole),
-        ("nats per token", "tokens:4|state:zero every 3 tokens"),
+        ("nats per token", f"tokens:4|characters:5|{whole}"),
+        ("bits per character", f"tokens:4|characters:5|{whole}"),
+        ("perplexity", f"tokens:4|characters:5|{whole}"),
+        ("nats per token, windows", f"tokens:4|characters:5|{parts}"),
+        ("bits per character, windows", f"tokens:4|characters:5|{parts}"),
     ]
     values = [score.value for score in scores]
-    assert values == pytest.approx([2 * math.log(2), 1.6, 4.0, 3 * math.log(2)])
+    expected = [2 * math.log(2), 1.6, 4.0, 3 * math.log(2), 2.4]
+    assert values == pytest.approx(expected)
     assert text_scores(carried, None, 0, 5) == scores[:3]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "lossless", "told"),
+    [
+        (0.0, True, ""),
+        (0.0, False, "|lossy"),
+        (0.01328, True, "|unknown:0.013"),
+        (0.25, False, "|unknown:0.25|lossy"),
+        (1e-6, True, "|unknown:1e-06"),
+    ],
+)
+def test_signatures_tell_what_makes_bits_cheap(unknown: float, lossless: bool, told: str) -> None:
+    scores = text_scores(Loss(1.0, 4), Loss(1.0, 4), 3, 5, unknown=unknown, lossless=lossless)
+    assert {score.signature for score in scores} == {
+        f"tokens:4|characters:5|state:carried{told}",
+        f"tokens:4|characters:5|state:zero every 3 tokens{told}",
+    }

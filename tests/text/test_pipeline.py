@@ -58,6 +58,8 @@ def test_bytes_and_subwords_are_reversible() -> None:
     assert not trained("byte", normalizers=("nfc",)).reversible
     assert not Pipeline.train(config("byte"), TEXTS, trim=True).reversible
     assert not Pipeline.train(config("bpe"), TEXTS, trim=True).reversible
+    assert [kind for kind in KINDS if not PLAIN[kind].lossless] == ["word"]
+    assert not trained("byte", normalizers=("nfc",)).lossless
 
 
 @pytest.mark.parametrize("pipeline", REVERSIBLE, ids=lambda it: it.tokenizer.kind)
