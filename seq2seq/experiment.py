@@ -235,7 +235,10 @@ def evaluate_text(
     warn_of_unknown_text(store, texts.name)
     carried, parts = measure_text(generator.model, store, window)
     return text_scores(
-        *(carried, parts, window, store.characters),
+        carried,
+        parts,
+        window,
+        store.characters,
         unknown=store.share(UNK),
         lossless=generator.pipeline.lossless,
     )
