@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seq2seq.errors import require
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, RecurrentDecoder
-from seq2seq.nn.recurrent import RecurrentConfig, dropout_mask
+from seq2seq.nn.recurrent import RecurrentConfig, dropout
 from seq2seq.nn.tokens import TokenHead, TokenInput
 from seq2seq.tensors import Outcome, TextBatch
 
@@ -86,7 +86,9 @@ class LanguageModel(nn.Module):
         fresh), and fresh rows begin with zeros whatever it says.
         """
         outputs, state = self.read(batch, carried)
-        seen = self._dropped(outputs)
+        config = self.config
+        locked = config.layers.locked_dropout
+        seen = dropout(outputs, config.output_dropout, self.training, locked=locked)
         nats = self.head.loss(seen, batch.target_out, smoothing)
         left = state.layers.detach().to(self.head.weight.dtype)
         return Outcome(nats, self._penalty(seen, outputs, batch), left)
@@ -106,13 +108,6 @@ class LanguageModel(nn.Module):
         """Reads one token a row and scores all that may follow."""
         outputs, state, attention = self.decoder.step(self.input(tokens), state, None)
         return Step(self.head(outputs), state, attention)
-
-    def _dropped(self, outputs: Float[Tensor, "B T O"]) -> Float[Tensor, "B T O"]:
-        """Drops features of the outputs, while training."""
-        rate = self.config.output_dropout
-        if not self.training or rate == 0:
-            return outputs
-        return outputs * dropout_mask(outputs, rate, self.config.layers.locked_dropout)
 
     def _penalty(self, seen: Tensor, outputs: Tensor, batch: TextBatch) -> Tensor | None:
         """Returns activation regularisation, of what was not dropped, and that of its changes."""

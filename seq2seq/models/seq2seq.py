@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from seq2seq.errors import require
 from seq2seq.models.step import Step
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
-from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.recurrent import Recurrent, RecurrentConfig, dropout
 from seq2seq.nn.rows import RowLinear
 from seq2seq.nn.tokens import TokenHead, TokenInput
 from seq2seq.tensors import Batch, Outcome, Padded
@@ -109,7 +109,7 @@ class Seq2Seq(nn.Module):
         self.target_input = TokenInput(target_vocab, size, config.word_dropout)
         self.decoder = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
         self.bridge = Bridge(self.encoder, self.decoder.layers)
-        self.dropout = nn.Dropout(config.output_dropout)
+        self.output_dropout = config.output_dropout
         tied = self.target_input if config.tie_embeddings else None
         self.head = TokenHead(target_vocab, output_size, tied)
 
@@ -132,7 +132,8 @@ class Seq2Seq(nn.Module):
         """Returns the cross-entropy of a teacher-forced batch; pairs carry nothing to the next."""
         memory, state = self.start(batch.source)
         outputs, _ = self.decoder(self.target_input(batch.target_in.values), state, memory)
-        return Outcome(self.head.loss(self.dropout(outputs), batch.target_out, smoothing))
+        seen = dropout(outputs, self.output_dropout, self.training)
+        return Outcome(self.head.loss(seen, batch.target_out, smoothing))
 
     def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
         """Reads one token of ``K`` beams a sequence and scores all that may follow."""

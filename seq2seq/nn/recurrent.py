@@ -150,7 +150,7 @@ class RecurrentLayer(nn.Module):
 
     def _recurrence(self) -> Tensor:
         """Returns the recurrent weights: while training, some are left out for a whole sequence."""
-        return functional.dropout(self.weight_recurrent, self.weight_drop, self.training)
+        return dropout(self.weight_recurrent, self.weight_drop, self.training)
 
     def step(self, inputs: Float[Tensor, "B F"], state: Float[Tensor, "B ND"]) -> Tensor:
         """Runs one step and returns the new state; its first ``D`` features are the output."""
@@ -322,10 +322,11 @@ class RecurrentConfig:
         require(recurrent, "weight_drop", accepted, self.weight_drop)
 
 
-def dropout_mask(like: Float[Tensor, "B T F"], rate: float, locked: bool) -> Tensor:
+def dropout_mask(like: Float[Tensor, "*B F"], rate: float, locked: bool) -> Tensor:
     """Returns what a dropout layer multiplies with: zeros and ``1 / (1 - rate)``.
 
-    ``locked`` draws one mask a sequence and repeats it over time (Gal & Ghahramani 2016).
+    ``locked`` draws one mask a sequence, ``[B, T, F]``, and repeats it over time (Gal &
+    Ghahramani 2016).
     """
     shape = (like[:, :1] if locked else like).shape
     # On a processor uniform numbers are drawn three times as fast as zeros and ones.
@@ -336,6 +337,13 @@ def dropout_mask(like: Float[Tensor, "B T F"], rate: float, locked: bool) -> Ten
 def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """Returns what a dropout mask leaves of the inputs; ``None`` leaves all."""
     return inputs if mask is None else inputs * mask
+
+
+def dropout(
+    inputs: Float[Tensor, "*B F"], rate: float, training: bool, *, locked: bool = False
+) -> Float[Tensor, "*B F"]:
+    """Drops features at a rate, while training."""
+    return dropped(inputs, dropout_mask(inputs, rate, locked) if training and rate else None)
 
 
 class Recurrent(nn.Module):

@@ -17,6 +17,7 @@ from seq2seq.nn.recurrent import (
     RecurrentConfig,
     RecurrentLayer,
     ScanLayer,
+    dropout,
 )
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
@@ -99,8 +100,7 @@ def features(model: Seq2Seq, batch: Batch) -> Tensor:
     """Returns what the output layer sees of a teacher-forced target."""
     memory, state = model.start(batch.source)
     outputs, _ = model.decoder(model.target_input(batch.target_in.values), state, memory)
-    dropped: Tensor = model.dropout(outputs)
-    return dropped
+    return dropout(outputs, model.output_dropout, model.training)
 
 
 def loss_and_gradients(model: Seq2Seq, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
