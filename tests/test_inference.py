@@ -138,7 +138,7 @@ def test_a_configuration_of_another_task(tmp_path: Path, content: str, task: str
 
 
 def test_a_missing_checkpoint(folder: Path) -> None:
-    text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000020"
+    text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000030"
     with pytest.raises(CheckpointError, match=text):
         seq2seq.load(folder, checkpoint="7")
 
