@@ -204,7 +204,8 @@ def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
     _print_scores(scores, options.format)
     if options.mistakes:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
-        sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+        sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+        references = translator.pipelines.target.restored(targets)
         print("\n" + find_mistakes(sources, found, references, unit).table(options.mistakes))
 
 

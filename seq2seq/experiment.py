@@ -214,8 +214,12 @@ def evaluate(
     lowercase: bool = False,
     batch_size: int = 64,
 ) -> tuple[list[Score], list[str]]:
-    """Translates the sources of ``pairs`` and returns the scores and the translations."""
-    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    """Translates the sources of ``pairs`` and returns the scores and the translations.
+
+    Where the target's normalisers decompose, references are composed as translations are.
+    """
+    sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+    references = translator.pipelines.target.restored(targets)
     found = [one.text for one in translator(sources, batch_size=batch_size)]
     return [METRICS[name](found, references, lowercase=lowercase) for name in names], found
 

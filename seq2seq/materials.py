@@ -196,7 +196,7 @@ class PairValidation:
             search = replace(self.config.search, beam_size=self.config.validation.beam_size)
             translator = Translator([self.model], self.pipelines, search)
             found = [one.text for one in translator([source for source, _ in pairs])]
-            references = [target for _, target in pairs]
+            references = self.pipelines.target.restored([target for _, target in pairs])
             wanted = {*self.config.validation.metrics, self.config.train.metric}
             scores |= {
                 name: metric(found, references).value

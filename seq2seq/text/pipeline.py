@@ -44,7 +44,8 @@ class PipelineConfig:
     min_count: int = 1
     """How often a token must be seen in training; rarer ones are unknown."""
     normalizers: tuple[NormalizerName, ...] = ()
-    """Applied in this order before tokens are cut; with any, texts do not come back exactly."""
+    """Applied in this order before tokens are cut; with any, texts do not come back exactly. What
+    nfd and nfkd take apart is written composed, and references are composed before scoring."""
     tags: tuple[str, ...] = ()
     """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
     model_file: str | None = None
@@ -285,6 +286,14 @@ class Pipeline:
             text if head is None else f"{head} {text}" if tail else head
             for head, tail, text in zip(heads, tails, texts, strict=True)
         ]
+
+    def restored(self, texts: Sequence[str]) -> list[str]:
+        """Returns texts with what decoding restores, and nothing else, done to them.
+
+        So are references compared with decoded texts: decomposed letters are composed where
+        decoding composes them, but what other normalisers take away stays a difference.
+        """
+        return [self.normalizers.restore(text) for text in texts]
 
     @cached_property
     def letters(self) -> dict[int, str]:
