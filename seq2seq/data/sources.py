@@ -399,8 +399,19 @@ def _tsv_columns(path: Path, header: list[str], config: CorpusConfig) -> tuple[i
     if not missing:
         return header.index(names[0]), header.index(names[1]), 1
     if len(missing) == 2 and names == (CorpusConfig.source_column, CorpusConfig.target_column):
+        if len(header) > 1:
+            _tell_of_no_header(str(path), len(header))
         return 0, 1, 0
     raise _no_column(f"{path}: line 1", missing[0], header)
+
+
+@cache  # as above
+def _tell_of_no_header(name: str, columns: int) -> None:
+    logger.info(
+        "%s: no header with the names source and target: line 1 is a pair; of %d columns the "
+        "first two are read",
+        *(name, columns),
+    )
 
 
 def _read_jsonl(path: Path, config: CorpusConfig) -> Iterator[Pair]:

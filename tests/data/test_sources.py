@@ -256,6 +256,22 @@ def test_tsv(
     assert list(open_file(tmp_path, "train.tsv.gz", packed, **columns).pairs()) == expected
 
 
+def test_a_table_without_header_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "seq2seq")
+    list(open_file(tmp_path, "words.tsv", "word\tsound\tnote\na\tx\t\n").pairs())
+    told = "no header with the names source and target: line 1 is a pair; of 3 columns the first"
+    assert caplog.messages == [f"{tmp_path / 'words.tsv'}: {told} two are read"]
+    for content, columns in (
+        ("source\ttarget\na\tx\n", {}),
+        ("a\tx\n", {"source_column": "0", "target_column": "1"}),
+        ("de\ten\na\tx\n", {"source_column": "de", "target_column": "en"}),
+    ):
+        list(open_file(tmp_path, "train.tsv", content, **columns).pairs())
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "columns", "message"),
     [
