@@ -176,7 +176,7 @@ def test_hangul_is_written_whole(form: Literal["NFC", "NFD"], tmp_path: Path) ->
 # --- two languages in one model
 
 
-def test_tags_tell_two_languages_apart(tmp_path: Path) -> None:
+def test_tags_tell_two_languages_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tags = ["<upper>", "<twice>"]
     pairs: list[Pair] = [(f"<upper> {word}", word.upper()) for word in WORDS[:6]]
     pairs += [(f"<twice> {word}", word + "!") for word in WORDS[:6]]
@@ -184,3 +184,7 @@ def test_tags_tell_two_languages_apart(tmp_path: Path) -> None:
     assert answers(folder, [source for source, _ in pairs]) == [target for _, target in pairs]
     (found,) = Translator.load(folder, device="cpu")(["<twice> ka"])
     assert found.source_tokens == ("<twice>", "k", "a")
+    caplog.clear()
+    answers(folder, ["<upper> ka", "", "ka", "nik"])
+    message = "2 of 4 texts begin with none of the tags <upper>, <twice>; the first begins 'ka'"
+    assert caplog.messages == [message]
