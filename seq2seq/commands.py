@@ -28,7 +28,6 @@ from seq2seq.evaluation.report import scores_json, scores_table
 from seq2seq.generation import Generator, Options
 from seq2seq.inference import Translation, Translator
 from seq2seq.loading import load
-from seq2seq.measures import MetricName
 from seq2seq.runs import read_config
 from seq2seq.search.sampling import SamplingConfig
 from seq2seq.tasks import (
@@ -184,7 +183,7 @@ def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
         scores, found = experiment.evaluate(
             translator,
             pairs,
-            options.metrics or _usual_metrics(config),
+            options.metrics or config.usual_metrics,
             lowercase=options.lowercase,
             batch_size=options.batch_size,
         )
@@ -219,13 +218,6 @@ def _test_set(options: Namespace, config: TranslationConfig) -> tuple[CorpusConf
             "--reference"
         )
     return config.data.test, Path(config.data.folder)
-
-
-def _usual_metrics(config: TranslationConfig) -> Sequence[MetricName]:
-    """Returns what `evaluate` measures unless told."""
-    if config.task == "translation":
-        return ("bleu", "chrf", "exact")
-    return ("wer", "per") if config.target.tokenizer == "space" else ("wer", "cer")
 
 
 def score(options: Namespace) -> None:

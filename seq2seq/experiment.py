@@ -149,7 +149,7 @@ def resolve(
     config: str | Path | TaskConfig | Mapping[str, object],
     overrides: Mapping[str, object] | Sequence[str],
 ) -> TaskConfig:
-    """Returns the whole configuration, with the run folder named."""
+    """Returns the whole configuration, with the run folder named and nothing left open."""
     name, where = "run", "config"
     if isinstance(config, TranslationConfig | LanguageModelTaskConfig):
         mapping = yaml.safe_load(configuration.dump(config))
@@ -163,7 +163,7 @@ def resolve(
     task = task_of({**mapping, **{key: given[key] for key in ("task",) if key in given}}, where)
     if not (_chosen(mapping) | _chosen(given)).isdisjoint(LIMITS):
         mapping = {"train.epochs": 0, **mapping}  # the task's own limit is for want of another
-    resolved = configuration.from_mapping(task, mapping, overrides, where)
+    resolved = configuration.from_mapping(task, mapping, overrides, where).settled()
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
 
 

@@ -197,7 +197,7 @@ class PairValidation:
             translator = Translator([self.model], self.pipelines, search)
             found = [one.text for one in translator([source for source, _ in pairs])]
             references = self.pipelines.target.restored([target for _, target in pairs])
-            wanted = {*self.config.validation.metrics, self.config.train.metric}
+            wanted = {*self.config.validation_metrics, self.config.train.metric}
             scores |= {
                 name: metric(found, references).value
                 for name, metric in METRICS.items()

@@ -39,8 +39,9 @@ class PipelineConfig:
 
     tokenizer: TokenizerKind = "unigram"
     """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
-    vocab_size: int = 8000
-    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe."""
+    vocab_size: int | None = None
+    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe; none:
+    8000 for these two, all for the others."""
     min_count: int = 1
     """How often a token must be seen in training; rarer ones are unknown."""
     normalizers: tuple[NormalizerName, ...] = ()
@@ -65,10 +66,20 @@ class PipelineConfig:
         """The kind of subwords, or None."""
         return self.tokenizer if self.tokenizer in ("unigram", "bpe") else None
 
+    @property
+    def size(self) -> int:
+        """The number of tokens that is meant; 0 takes all."""
+        usual = 0 if self.subword_kind is None else 8000
+        return usual if self.vocab_size is None else self.vocab_size
+
+    def settled(self) -> "PipelineConfig":
+        """Returns the same with what depends on other keys written out."""
+        return replace(self, vocab_size=self.size)
+
     def __post_init__(self) -> None:
         subwords = self.subword_kind is not None
         least = 1 if subwords else 0
-        require(self.vocab_size >= least, "vocab_size", f"at least {least}", self.vocab_size)
+        require(self.size >= least, "vocab_size", f"at least {least}", self.vocab_size)
         require(self.min_count >= 1, "min_count", "at least 1", self.min_count)
         require(0 <= self.sampling <= 1, "sampling", "in [0, 1]", self.sampling)
         enough = self.sample_size == 0 or self.sample_size > 100  # SentencePiece's own limit
@@ -139,7 +150,7 @@ def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenize
     return SubwordTokenizer.train(
         lambda: (normalizers.normalize(_cut_tag(text, tags)[1]) for text in _checked(texts())),
         kind=kind,
-        vocab_size=config.vocab_size,
+        vocab_size=config.size,
         character_coverage=config.character_coverage,
         split_digits=config.split_digits,
         sample_size=config.sample_size,
@@ -206,9 +217,9 @@ class Pipeline:
         counts = bare._count(again())
         if not counts:
             raise DataError(f"{key}: no training text: every line is blank")
-        unlimited = tokenizer.alphabet is not None or config.vocab_size == 0
+        unlimited = tokenizer.alphabet is not None or config.size == 0
         vocabulary = Vocabulary.build(
-            counts, None if unlimited else config.vocab_size, config.min_count, config.tags
+            counts, None if unlimited else config.size, config.min_count, config.tags
         )
         return replace(bare, vocabulary=vocabulary)
 
