@@ -14,7 +14,7 @@ from torch import nn
 
 from seq2seq.data.batching import Batches, padding
 from seq2seq.data.cache import clear_leftovers
-from seq2seq.data.sources import Corpus, Pair, open_corpus
+from seq2seq.data.sources import Corpus, Pair, open_corpus, pairs_of
 from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.data.streams import Carried, TextBatches, TextStore, Windows, encode_texts
 from seq2seq.data.texts import Texts, open_texts
@@ -230,10 +230,11 @@ def write_samples(folder: Path, text: str) -> None:
 def _corpus(config: TranslationConfig, role: Role, pairs: Pairs | None) -> Corpus:
     """Returns a corpus from Python, or from where the configuration says."""
     if pairs is not None:
-        pairs = list(pairs)
-        if not pairs:
-            raise DataError(f"{role} pairs: none given; at least one is needed")
-        return Corpus.of(pairs, f"{role} pairs")
+        name = f"{role} pairs"
+        own = pairs_of(pairs, name)
+        if not own:
+            raise DataError(f"{name}: none given; at least one is needed")
+        return Corpus.of(own, name)
     return open_corpus(corpus_config(config, role), Path(config.data.folder))
 
 

@@ -157,6 +157,23 @@ def open_corpus(config: CorpusConfig, folder: Path) -> Corpus:
     return corpus
 
 
+def pairs_of(rows: Iterable[object], name: str) -> list[Pair]:
+    """Returns rows from Python as pairs; ``name`` is what they are called in messages.
+
+    Raises:
+        DataError: A row is not two texts.
+    """
+    pairs = []
+    for number, row in enumerate(rows):
+        match row:
+            case [str(source), str(target)]:  # which a text of two characters is not
+                pairs.append((source, target))
+            case _:
+                wanted = "must be a source and a target text"
+                raise DataError(f"{name}: row {number:,}: {wanted}, got {reprlib.repr(row)}")
+    return pairs
+
+
 def usable(pairs: Iterable[Pair], dropped: Counter[str]) -> Iterator[Pair]:
     """Yields the pairs with text on both sides and counts the others in ``dropped["blank"]``."""
     for source, target in pairs:

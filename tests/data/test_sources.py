@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from seq2seq.data.sources import Corpus, CorpusConfig, open_corpus, read_lines, usable
+from seq2seq.data.sources import Corpus, CorpusConfig, open_corpus, pairs_of, read_lines, usable
 from seq2seq.errors import ConfigError, DataError
 
 UTF16 = "looks like UTF-16"
@@ -518,7 +518,16 @@ def test_blank_sides_are_dropped_and_counted() -> None:
     assert dropped == {"blank": 3}
 
 
+@pytest.mark.parametrize("row", ["ab", ("a", "b", "c"), ("a",), 7, None, ("a", 7), b"ab"], ids=repr)
+def test_rows_that_are_no_pairs_are_refused(row: Any) -> None:
+    with pytest.raises(DataError) as refusal:
+        pairs_of([("a", "x"), ["b", "y"], row], "train pairs")
+    wanted = "must be a source and a target text"
+    assert str(refusal.value) == f"train pairs: row 2: {wanted}, got {row!r}"
+
+
 def test_pairs_in_memory() -> None:
+    assert pairs_of([["a", "x"], ("b", "y")], "pairs") == [("a", "x"), ("b", "y")]
     corpus = Corpus.of([("a", "x"), ("b", "y")])
     assert list(corpus.pairs()) == list(corpus.pairs()) == [("a", "x"), ("b", "y")]
     assert corpus.name == "pairs"
