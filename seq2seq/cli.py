@@ -44,7 +44,7 @@ EXAMPLES = {
   seq2seq evaluate runs/quickstart
   seq2seq evaluate runs/quickstart --source test.en --reference test.pt --metrics exact bleu
   seq2seq evaluate runs/g2p/kor-1 --ensemble runs/g2p/kor-2 runs/g2p/kor-3 --mistakes 10
-  seq2seq evaluate runs/quickstart --output translations.txt --format json
+  seq2seq evaluate runs/words --pairs test.tsv --output spoken.txt --format json
   seq2seq evaluate runs/shakespeare --text sonnets.txt --window 256""",
     "score": """
   seq2seq score output.txt --reference reference.txt
@@ -291,6 +291,9 @@ def _evaluate(verbs: Verbs) -> None:
     _search(parser)
     parser.add_argument("--source", metavar="FILE", help="default: the configuration's data.test")
     parser.add_argument("--reference", metavar="FILE", help="belongs with --source")
+    parser.add_argument(
+        "--pairs", metavar="FILE", help="or both in one: TSV, JSONL, a folder of datasets"
+    )
     parser.add_argument("--output", metavar="FILE", help="write the translations here")
     parser.add_argument(
         "--mistakes", type=int, default=0, metavar="N", help="show the N commonest mistakes"

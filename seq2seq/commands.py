@@ -19,7 +19,7 @@ from tqdm import tqdm
 from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.check import check
-from seq2seq.data.sources import CorpusConfig, open_corpus, read_lines
+from seq2seq.data.sources import CorpusConfig, format_of, open_corpus, read_lines
 from seq2seq.data.texts import TextConfig, Texts, open_texts
 from seq2seq.errors import CheckpointError, ConfigError, DataError, StorageError, nearest
 from seq2seq.evaluation.metrics import METRICS, Score, Unit
@@ -28,14 +28,12 @@ from seq2seq.evaluation.report import scores_json, scores_table
 from seq2seq.generation import Generator, Options
 from seq2seq.inference import Translation, Translator
 from seq2seq.loading import load
-from seq2seq.measures import MetricName
 from seq2seq.runs import read_config
 from seq2seq.search.sampling import SamplingConfig
 from seq2seq.tasks import (
     TASKS,
     LanguageModelTaskConfig,
     TranslationConfig,
-    corpus_config,
     task_of,
 )
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
@@ -47,7 +45,7 @@ SAMPLING = tuple(field.name for field in fields(SamplingConfig))
 WINDOW = 256
 """Tokens of the windows that `evaluate` scores independently unless told."""
 FOR_PAIRS = (
-    *("source", "reference", "metrics", "output", "ensemble", "mistakes", "lowercase"),
+    *("source", "reference", "pairs", "metrics", "output", "ensemble", "mistakes", "lowercase"),
     *("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
     *("batch_size", "precision"),
 )
@@ -134,7 +132,7 @@ def evaluate(options: Namespace) -> None:
             raise ConfigError(
                 f"{option}: is for pairs; {options.run} is a language model, see --text"
                 if text
-                else f"{option}: is for language models; give --source and --reference"
+                else f"{option}: is for language models; give --pairs, or --source and --reference"
             )
     if isinstance(config, LanguageModelTaskConfig):
         _evaluate_text(options, config)
@@ -172,30 +170,20 @@ def _texts(options: Namespace, config: LanguageModelTaskConfig) -> Texts:
 
 def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
     """Translates a test set and prints scores."""
-    if (options.source is None) != (options.reference is None):
-        raise ConfigError("--source: must come with --reference, and the other way round")
     if options.mistakes < 0:
         raise ConfigError(f"--mistakes: must be at least 0, got {options.mistakes}")
     if options.mistakes and options.format == "json":
         raise ConfigError("--mistakes: must be 0 where --format is json, or use --format table")
     if options.mistakes and options.lowercase:
         raise ConfigError("--mistakes: must be 0 where --lowercase is given; they count case")
+    where, folder = _test_set(options, config)
     translator = _translator(options)
-    if options.source is None:
-        if config.data.test is None:
-            raise ConfigError(
-                f"{options.run}: its configuration has no data.test; give --source and --reference"
-            )
-        corpus = open_corpus(corpus_config(config, "test"), Path(config.data.folder))
-    else:
-        pair = CorpusConfig(source=options.source, target=options.reference)
-        corpus = open_corpus(pair, Path())
-    pairs = list(corpus.pairs())
+    pairs = list(open_corpus(where, folder).pairs())
     with _output(options.output) as out:
         scores, found = experiment.evaluate(
             translator,
             pairs,
-            options.metrics or _usual_metrics(config),
+            options.metrics or config.usual_metrics,
             lowercase=options.lowercase,
             **_asked(options, ["batch_size"]),
         )
@@ -204,15 +192,32 @@ def _evaluate_pairs(options: Namespace, config: TranslationConfig) -> None:
     _print_scores(scores, options.format)
     if options.mistakes:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
-        sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+        sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+        references = translator.pipelines.target.restored(targets)
         print("\n" + find_mistakes(sources, found, references, unit).table(options.mistakes))
 
 
-def _usual_metrics(config: TranslationConfig) -> Sequence[MetricName]:
-    """Returns what `evaluate` measures unless told."""
-    if config.task == "translation":
-        return ("bleu", "chrf", "exact")
-    return ("wer", "per") if config.target.tokenizer == "space" else ("wer", "cer")
+def _test_set(options: Namespace, config: TranslationConfig) -> tuple[CorpusConfig, Path]:
+    """Returns where the pairs to measure on come from, and where relative paths begin."""
+    if (options.source is None) != (options.reference is None):
+        raise ConfigError("--source: must come with --reference, and the other way round")
+    if options.pairs is not None:
+        if options.source is not None:
+            raise ConfigError("--pairs: must be left out beside --source and --reference")
+        if format_of(options.pairs, Path()) is None:
+            raise ConfigError(
+                "--pairs: must be named *.tsv or *.jsonl (.gz too), or be a folder of datasets, "
+                f"got {options.pairs!r}"
+            )
+        return CorpusConfig(path=options.pairs), Path()
+    if options.source is not None:
+        return CorpusConfig(source=options.source, target=options.reference), Path()
+    if config.data.test is None:
+        raise ConfigError(
+            f"{options.run}: its configuration has no data.test; give --pairs, or --source and "
+            "--reference"
+        )
+    return config.data.test, Path(config.data.folder)
 
 
 def score(options: Namespace) -> None:

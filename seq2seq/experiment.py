@@ -150,7 +150,7 @@ def resolve(
     config: str | Path | TaskConfig | Mapping[str, object],
     overrides: Mapping[str, object] | Sequence[str],
 ) -> TaskConfig:
-    """Returns the whole configuration, with the run folder named."""
+    """Returns the whole configuration, with the run folder named and nothing left open."""
     name, where = "run", "config"
     if isinstance(config, TranslationConfig | LanguageModelTaskConfig):
         mapping = yaml.safe_load(configuration.dump(config))
@@ -162,7 +162,7 @@ def resolve(
         mapping, where = configuration.read(Path(config)), str(config)
     given = dict(overrides) if isinstance(overrides, Mapping) else _options(overrides)
     task = task_of({**mapping, **{key: given[key] for key in ("task",) if key in given}}, where)
-    resolved = configuration.from_mapping(task, mapping, overrides, where)
+    resolved = configuration.from_mapping(task, mapping, overrides, where).settled()
     ends = resolved.train.steps or resolved.train.minutes
     if ends and "epochs" not in _chosen(mapping) | _chosen(given):
         # The task's usual number of epochs is for want of another end.
@@ -217,8 +217,12 @@ def evaluate(
     lowercase: bool = False,
     batch_size: int = 64,
 ) -> tuple[list[Score], list[str]]:
-    """Translates the sources of ``pairs`` and returns the scores and the translations."""
-    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    """Translates the sources of ``pairs`` and returns the scores and the translations.
+
+    Where the target's normalisers decompose, references are composed as translations are.
+    """
+    sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+    references = translator.pipelines.target.restored(targets)
     found = [one.text for one in translator(sources, batch_size=batch_size)]
     return [METRICS[name](found, references, lowercase=lowercase) for name in names], found
 

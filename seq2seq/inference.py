@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper
 from seq2seq.search.threads import side_by_side
+from seq2seq.symbols import UNK
 from seq2seq.tasks import Pipelines, TranslationConfig, build_model
+from seq2seq.text.pipeline import Pipeline
 
 MOST_TOKENS = 1000
 """Longer sources are cut."""
@@ -148,15 +151,11 @@ class Translator:
         return results
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Encodes all texts; cuts those that are too long, and says so."""
+        """Encodes all texts; cuts those that are too long, and says what is odd about them."""
         rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
         rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
-        long = [text for text, row in zip(texts, rows, strict=True) if len(row) > MOST_TOKENS]
-        if long:
-            log.warning(
-                "%d of %d texts longer than %s tokens are cut there; the first begins %r",
-                len(long), len(rows), f"{MOST_TOKENS:,}", long[0][:40],
-            )  # fmt: skip
+        for odd, problem in _oddities(self.pipelines.source, texts, rows):
+            _warn(f"{len(odd)} of {len(rows)} texts {problem}; the first begins {odd[0][:40]!r}")
         return [row[:MOST_TOKENS] for row in rows]
 
     def _search(
@@ -183,6 +182,25 @@ class Translator:
             for text, one in zip(texts, found, strict=True)
         ]
         return replace(some[0], alternatives=tuple(some))
+
+
+def _oddities(
+    source: Pipeline, texts: Sequence[str], rows: Sequence[Sequence[int]]
+) -> Iterator[tuple[list[str], str]]:
+    """Yields the texts that a model may not be able to translate, and what is odd about them."""
+    tags = source.vocabulary.tag_ids
+    pairs = list(zip(texts, rows, strict=True))
+    if long := [text for text, row in pairs if len(row) > MOST_TOKENS]:
+        yield long, f"longer than {MOST_TOKENS:,} tokens are cut there"
+    if tags and (bare := [text for text, row in pairs if row and row[0] not in tags.values()]):
+        yield bare, f"begin with none of the tags {', '.join(tags)}"
+    if strange := [text for text, row in pairs if UNK in row]:
+        yield strange, f"hold what the model does not know, as {source.unknown(strange[0])[0]!r}"
+
+
+@lru_cache  # validation translates the same texts again and again, and is told of once
+def _warn(problem: str) -> None:
+    log.warning("%s", problem)
 
 
 def _pair_config(folder: Path) -> TranslationConfig:

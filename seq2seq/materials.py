@@ -14,7 +14,7 @@ from torch import nn
 
 from seq2seq.data.batching import Batches, padding
 from seq2seq.data.cache import clear_leftovers
-from seq2seq.data.sources import Corpus, Pair, open_corpus
+from seq2seq.data.sources import Corpus, Pair, open_corpus, pairs_of
 from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.data.streams import Carried, TextBatches, TextStore, Windows, encode_texts
 from seq2seq.data.texts import Texts, open_texts
@@ -196,8 +196,8 @@ class PairValidation:
             search = replace(self.config.search, beam_size=self.config.validation.beam_size)
             translator = Translator([self.model], self.pipelines, search)
             found = [one.text for one in translator([source for source, _ in pairs])]
-            references = [target for _, target in pairs]
-            wanted = {*self.config.validation.metrics, self.config.train.metric}
+            references = self.pipelines.target.restored([target for _, target in pairs])
+            wanted = {*self.config.validation_metrics, self.config.train.metric}
             scores |= {
                 name: metric(found, references).value
                 for name, metric in METRICS.items()
@@ -230,10 +230,11 @@ def write_samples(folder: Path, text: str) -> None:
 def _corpus(config: TranslationConfig, role: Role, pairs: Pairs | None) -> Corpus:
     """Returns a corpus from Python, or from where the configuration says."""
     if pairs is not None:
-        pairs = list(pairs)
-        if not pairs:
-            raise DataError(f"{role} pairs: none given; at least one is needed")
-        return Corpus.of(pairs, f"{role} pairs")
+        name = f"{role} pairs"
+        own = pairs_of(pairs, name)
+        if not own:
+            raise DataError(f"{name}: none given; at least one is needed")
+        return Corpus.of(own, name)
     return open_corpus(corpus_config(config, role), Path(config.data.folder))
 
 

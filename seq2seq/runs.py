@@ -25,8 +25,12 @@ from seq2seq.training.trainer import LIMITS, load_weights, pick_device
 
 CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
 PROVENANCE, LOCK = "provenance.json", ".lock"
-FREE_TO_CHANGE = {"folder", "data.folder", "data.cache", *(f"train.{limit}" for limit in LIMITS)}
-"""Keys that may differ when a run goes on."""
+FREE_TO_CHANGE = (
+    *("folder:", "data.folder:", "data.cache:", "data.test."),
+    *(f"train.{limit}:" for limit in LIMITS),
+)
+"""How the differences begin that a run may go on with: where it stands, its end, and the test set,
+which training never sees."""
 log = logging.getLogger("seq2seq")
 
 
@@ -145,7 +149,7 @@ def refuse_change(config: TaskConfig, folder: Path, hashes: Mapping[str, str]) -
     """Raises unless the run in ``folder`` has the same configuration and data."""
     begun = read_config(folder)
     changed = configuration.differences(begun, config)
-    frozen = [line for line in changed if line.split(":")[0] not in FREE_TO_CHANGE]
+    frozen = [line for line in changed if not line.startswith(FREE_TO_CHANGE)]
     before = _begun_hashes(folder)
     frozen += [f"data.{role}: other content" for role in hashes if hashes[role] != before.get(role)]
     if frozen:

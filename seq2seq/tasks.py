@@ -1,7 +1,7 @@
 """The only wiring: which parts one experiment joins, and under which keys they are configured."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -54,8 +54,9 @@ class ValidationConfig:
     """Beam for the scores of validation translations; 1 is greedy and fast."""
     sentences: int = 1000
     """Translate the first sentences only; 0: none, so that loss is the only score."""
-    metrics: tuple[MetricName, ...] = ("bleu",)
-    """Scores of the translations, besides the one that `train.metric` names."""
+    metrics: tuple[MetricName, ...] | None = ("bleu",)
+    """Scores of the translations, besides the one that `train.metric` names; none: those that
+    `evaluate` reports unless told."""
     samples: int = 5
     """Translations written to the run folder at each validation."""
 
@@ -107,9 +108,29 @@ class TranslationConfig:
             self.validation.sentences,
         )
 
+    @property
+    def usual_metrics(self) -> tuple[MetricName, ...]:
+        """What `evaluate` reports unless told."""
+        return ("bleu", "chrf", "exact")
+
+    @property
+    def validation_metrics(self) -> tuple[MetricName, ...]:
+        """The scores of validation translations that are meant."""
+        own = self.validation.metrics
+        return self.usual_metrics if own is None else own
+
+    def settled(self) -> "TranslationConfig":
+        """Returns the same with what depends on other keys written out, as a run keeps it."""
+        return replace(
+            self,
+            source=self.source.settled(),
+            target=self.target.settled(),
+            validation=replace(self.validation, metrics=self.validation_metrics),
+        )
+
 
 def _characters() -> PipelineConfig:
-    return PipelineConfig(tokenizer="char", vocab_size=0)
+    return PipelineConfig(tokenizer="char")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +147,13 @@ class TransductionConfig(TranslationConfig):
     """How target text becomes ids."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, metric="wer"))
     """The training loop."""
-    validation: ValidationConfig = field(
-        default_factory=lambda: ValidationConfig(metrics=("wer", "cer"))
-    )
+    validation: ValidationConfig = field(default_factory=lambda: ValidationConfig(metrics=None))
     """What is measured while training."""
+
+    @property
+    def usual_metrics(self) -> tuple[MetricName, ...]:
+        """What `evaluate` reports unless told; edits are of symbols where spaces part them."""
+        return ("wer", "per") if self.target.tokenizer == "space" else ("wer", "cer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +222,10 @@ class LanguageModelTaskConfig:
         require(not self.text.sampling, "text.sampling", "0", self.text.sampling)
         # A long document is encoded in parts, and a tag counts only where a text begins.
         require(not self.text.tags, "text.tags", "left out", list(self.text.tags))
+
+    def settled(self) -> "LanguageModelTaskConfig":
+        """Returns the same with what depends on other keys written out, as a run keeps it."""
+        return replace(self, text=self.text.settled())
 
 
 TaskConfig: TypeAlias = TranslationConfig | LanguageModelTaskConfig

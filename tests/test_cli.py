@@ -361,6 +361,19 @@ def test_a_limit_may_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{tmp_path}/run: best at step " in found.out
 
 
+def test_a_test_set_may_come_go_and_change(tmp_path: Path, ran: Ran) -> None:
+    settings = yaml.safe_load(CONFIG)
+    test = settings["data"].pop("test")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copytree("run", tmp_path / "run")
+    words = f"train {tmp_path}/config.yaml --folder {tmp_path}/run"
+    ran(words, says="changed: data.test.source: test.de -> none\n")
+    both = "".join(f" --data.test.{side} {file}" for side, file in test.items())
+    ran(words + both, says="changed: data.test.source: none -> test.de\n")
+    assert len(ran(f"evaluate {tmp_path}/run").splitlines()) == 4
+    ran(words + both.replace(" test.", " valid."), says="changed: data.test.source: test.de -> v")
+
+
 def test_a_dry_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     before = tree()
     assert main(["train", "config.yaml", "--dry-run", "--folder", "new"]) == 0
@@ -452,7 +465,7 @@ def test_translate_refuses(words: str, message: str, refused: Refused) -> None:
 
 
 def test_one_line_out_for_each_line_in(ran: Ran) -> None:
-    lines = ran("translate run mixed.de").split("\n")
+    lines = ran("translate run mixed.de --min-length 1").split("\n")
     assert len(lines) == 5
     assert [not line for line in lines] == [False, True, False, False, True]
 
@@ -733,6 +746,11 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
     assert set(found[0]) == {"name", "value", "signature"}
     own = ran("evaluate run --source test.de --reference test.en --format json")
     assert json.loads(own) == found
+    sides = zip(
+        *(Path(name).read_text().splitlines() for name in ("test.de", "test.en")), strict=True
+    )
+    (tmp_path / "test.tsv").write_text("".join(f"{left}\t{right}\n" for left, right in sides))
+    assert json.loads(ran(f"evaluate run --pairs {tmp_path}/test.tsv --format json")) == found
 
 
 @pytest.mark.parametrize(
@@ -747,13 +765,26 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
             "test.de has 8 lines, train.en 40; each line needs its translation",
         ),
         (
+            "evaluate run --pairs short.tsv --source test.de --reference test.en",
+            "--pairs: must be left out beside --source and --reference",
+        ),
+        (
+            "evaluate run --pairs test.de",
+            "--pairs: must be named *.tsv or *.jsonl (.gz too), or be a folder of datasets, got "
+            "'test.de'",
+        ),
+        (
+            "evaluate run --pairs shrt.tsv",
+            "shrt.tsv does not exist; did you mean 'short.tsv'?",
+        ),
+        (
             "evaluate run --metrics blue",
             "--metrics: must be one of bleu, chrf, ter, exact, wer, per, cer, got 'blue'; did you "
             "mean 'bleu'?",
         ),
         (
             "evaluate run --text text.txt",
-            "--text: is for language models; give --source and --reference",
+            "--text: is for language models; give --pairs, or --source and --reference",
         ),
         ("evaluate run --mistakes -1", "--mistakes: must be at least 0, got -1"),
         (
@@ -766,7 +797,7 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --window 5",
-            "--window: is for language models; give --source and --reference",
+            "--window: is for language models; give --pairs, or --source and --reference",
         ),
         (
             "evaluate lm --beam-size 3",
@@ -784,6 +815,7 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
             for words in (
                 "source test.de --reference test.en",
                 "reference test.en",
+                "pairs short.tsv",
                 "metrics bleu",
                 "output out",
                 "ensemble lm",
@@ -794,7 +826,7 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --documents line",
-            "--documents: is for language models; give --source and --reference",
+            "--documents: is for language models; give --pairs, or --source and --reference",
         ),
         (
             "evaluate lm --documents sentence",
@@ -912,8 +944,10 @@ def test_evaluate_needs_a_test_set(refused: Refused, tmp_path: Path) -> None:
     settings = yaml.safe_load(path.read_text())
     settings["data"]["test"] = None
     path.write_text(yaml.safe_dump(settings))
-    message = f"{tmp_path}/run: its configuration has no data.test; give --source and --reference"
-    assert refused(f"evaluate {tmp_path}/run") == message
+    assert refused(f"evaluate {tmp_path}/run") == (
+        f"{tmp_path}/run: its configuration has no data.test; give --pairs, or --source and "
+        "--reference"
+    )
 
 
 # --- info, config, average

@@ -3,6 +3,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +266,20 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path, there: bool) -> None:
     with pytest.raises(ConfigError, match=r"^data.train: is required; give data.train.source"):
         train({**BASE, "folder": str(folder)})
     assert not folder.exists()
+
+
+def test_rows_that_are_no_pairs_are_one_line() -> None:
+    # In a process of its own, since here types are checked before anything else.
+    code = """import seq2seq
+from seq2seq.errors import DataError
+try:
+    seq2seq.train({}, train_pairs=[("a", "b"), "ab"])
+except DataError as error:
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    wanted = "must be a source and a target text"
+    assert found.stdout == f"train pairs: row 1: {wanted}, got 'ab'\n"
 
 
 def test_a_dry_run_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -141,6 +141,8 @@ def test_held_tenth_is_seeded_and_not_learned_from(final: tuple[Path, str]) -> N
     assert config.data.train
     assert config.data.valid
     assert (config.data.train.path, config.data.valid.path) == ("aab_train.tsv", "aab_held.tsv")
+    assert config.data.test
+    assert config.data.test.path == "aab_dev.tsv"
     assert (config.train.seed, config.train.threads) == (2, 1)
 
 
@@ -158,13 +160,16 @@ def test_holdout_opens_neither_dev_nor_test(data: Path, tmp_path: Path) -> None:
         path.write_bytes(b"\xff no file to be read")
     folder = tmp_path / "g2p"
     assert go(data, folder, "--seeds", "1", "--holdout") == 0
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = json.loads((folder / "held" / "results.json").read_text(encoding="utf-8"))
     assert {name: row["words"] for name, row in results["held"].items()} == {
         "aab": 5, "xyz": 5, "macro average": 10,
     }  # fmt: skip
     assert list(results) == ["held"]
     assert list(results["held"]["aab"]["scores"]) == ["seed 1"]
-    assert (folder / "aab.held.tsv").exists()
+    assert (folder / "held" / "aab.held.tsv").exists()
+    config = read_config(folder / "aab-1")
+    assert config.data.test is None
+    assert not (folder / "data" / "aab_dev.tsv").exists()
 
 
 def test_words_that_begin_alike_stay_together() -> None:
@@ -183,6 +188,8 @@ def test_all_learns_from_the_held_tenth_too(data: Path, tmp_path: Path) -> None:
     learned = (folder / "data" / "aab-all_train.tsv").read_text(encoding="utf-8").splitlines()
     assert sorted(learned) == sorted(lines("abcd", 50))
     assert (folder / "aab-all-1" / "config.yaml").exists()
+    assert (folder / "all" / "results.json").exists()
+    assert not (folder / "results.json").exists()
 
 
 def test_together(data: Path, tmp_path: Path) -> None:

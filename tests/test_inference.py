@@ -79,6 +79,18 @@ def test_blank_texts_stay_blank_where_they_are(translator: Translator) -> None:
     assert texts(translator([" "])) == [""]
 
 
+def test_odd_texts_are_told_of_once(
+    translator: Translator, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = [TEXTS[0], "Satz € 9", "satz ä", ""]
+    translator(sources, beam_size=1)
+    message = "2 of 4 texts hold what the model does not know, as 'S'; the first begins 'Satz € 9'"
+    assert caplog.messages == [message]
+    translator(sources, beam_size=1)
+    translator(TEXTS, beam_size=1)
+    assert caplog.messages == [message]
+
+
 def test_n_best_widens_the_beam(translator: Translator) -> None:
     (found,) = translator(TEXTS[:1], n_best=translator.search.beam_size + 2)
     assert len(found.alternatives) == translator.search.beam_size + 2
@@ -138,7 +150,7 @@ def test_a_configuration_of_another_task(tmp_path: Path, content: str, task: str
 
 
 def test_a_missing_checkpoint(folder: Path) -> None:
-    text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000020"
+    text = r"checkpoints: no checkpoint '7'; accepted: best, last, step-0000030"
     with pytest.raises(CheckpointError, match=text):
         seq2seq.load(folder, checkpoint="7")
 

@@ -68,6 +68,55 @@ def test_refused_settings_of_a_language_model(overrides: dict[str, Any], text: s
     assert str(error.value).endswith(text)
 
 
+@pytest.mark.parametrize(
+    ("task", "overrides", "size"),
+    [
+        (TranslationConfig, {}, 8000),
+        (TranslationConfig, {"source.tokenizer": "word"}, 8000),
+        (TranslationConfig, {"source.tokenizer": "space"}, 0),
+        (TransductionConfig, {}, 0),
+        (TransductionConfig, {"source.tokenizer": "bpe"}, 8000),
+        (TransductionConfig, {"source.tokenizer": "bpe", "source.vocab_size": 300}, 300),
+        (LanguageModelTaskConfig, {}, 0),
+        (LanguageModelTaskConfig, {"text.tokenizer": "bpe"}, 8000),
+        (LanguageModelTaskConfig, {"text.tokenizer": "word", "text.vocab_size": 9}, 9),
+    ],
+)
+def test_the_usual_vocabulary_is_the_tokenizer_s(
+    task: type[TranslationConfig | LanguageModelTaskConfig], overrides: dict[str, Any], size: int
+) -> None:
+    config = configuration.from_mapping(task, {}, overrides).settled()
+    side = config.text if isinstance(config, LanguageModelTaskConfig) else config.source
+    assert (side.vocab_size, side.size) == (size, size)
+    assert config.settled() == config
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides", "usual", "validation"),
+    [
+        (TranslationConfig, {}, ("bleu", "chrf", "exact"), ("bleu",)),
+        (TransductionConfig, {}, ("wer", "cer"), ("wer", "cer")),
+        (TransductionConfig, {"target.tokenizer": "space"}, ("wer", "per"), ("wer", "per")),
+        (TransductionConfig, {"validation.metrics": ()}, ("wer", "cer"), ()),
+        (
+            TranslationConfig,
+            {"validation.metrics": None},
+            ("bleu", "chrf", "exact"),
+            ("bleu", "chrf", "exact"),
+        ),
+    ],
+)
+def test_the_usual_metrics_are_the_task_s(
+    task: type[TranslationConfig],
+    overrides: dict[str, Any],
+    usual: tuple[str, ...],
+    validation: tuple[str, ...],
+) -> None:
+    config = configuration.from_mapping(task, {}, overrides)
+    assert (config.usual_metrics, config.validation_metrics) == (usual, validation)
+    assert config.settled().validation.metrics == validation
+
+
 def test_tasks_by_name() -> None:
     assert task_of({}) is TranslationConfig
     assert task_of({"task": "transduction"}) is TransductionConfig

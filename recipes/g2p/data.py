@@ -105,10 +105,11 @@ def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def put(folder: Path, name: str, parts: Parts, everything: bool) -> list[CorpusConfig]:
-    """Writes a model's data; returns where those to learn from, validate and test with stand."""
+def put(folder: Path, name: str, parts: Parts, everything: bool) -> dict[str, CorpusConfig]:
+    """Writes a model's data; returns where each part stands."""
     folder.mkdir(parents=True, exist_ok=True)
     learned = parts[TRAIN] + parts[HELD] if everything else parts[TRAIN]
+    written = {part: columns(f"{name}_{part}.tsv") for part in parts}
     for part, pairs in (parts | {TRAIN: learned}).items():
         write(folder / f"{name}_{part}.tsv", pairs)
-    return [columns(f"{name}_{part}.tsv") for part in (TRAIN, HELD, DEV)]
+    return written

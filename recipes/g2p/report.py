@@ -55,23 +55,25 @@ def examine(exam: Exam) -> tuple[str, dict[str, Row]]:
         translator = seq2seq.Translator.load(*runs, checkpoint=exam.checkpoint)
         for part, pairs in exam.parts.items():
             found = translator([exam.tag + word for word, _ in pairs])
-            texts, references = [one.text for one in found], [phonemes for _, phonemes in pairs]
+            texts = [one.text for one in found]
+            references = translator.pipelines.target.restored([phonemes for _, phonemes in pairs])
             values = {"WER": wer(texts, references).value, "PER": per(texts, references).value}
             rows[part].scores[name] = values
-            keep(exam, part, found)  # the ensemble comes last, and replaces the single models
+            # The ensemble comes last, and replaces the single models.
+            keep(exam, part, references, found)
     return exam.language, {
         part: Row(row.words, with_mean(row.scores, exam.runs)) for part, row in rows.items()
     }
 
 
-def keep(exam: Exam, part: str, found: Sequence[Translation]) -> None:
+def keep(exam: Exam, part: str, references: Sequence[str], found: Sequence[Translation]) -> None:
     """Writes predictions, and the mistakes unless in the test set."""
-    pairs = exam.parts[part]
-    rows = [(*pair, one.text, f"{one.score:.4f}") for pair, one in zip(pairs, found, strict=True)]
+    words, texts = [word for word, _ in exam.parts[part]], [one.text for one in found]
+    scores = [f"{one.score:.4f}" for one in found]
+    rows = list(zip(words, references, texts, scores, strict=True))
     write(exam.folder / f"{exam.language}.{part}.tsv", rows)
     if part != TEST:
-        words, references = zip(*pairs, strict=True)
-        mistakes = find_mistakes(words, [one.text for one in found], references, "symbol")
+        mistakes = find_mistakes(words, texts, references, "symbol")
         path = exam.folder / f"{exam.language}.mistakes.txt"
         path.write_text(f"{exam.language} {part}\n\n{mistakes.table(SHOWN)}\n", encoding="utf-8")
 

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 import seq2seq
-from recipes.g2p.data import DEV, HELD, TEST, Parts, choose, join, load, put
+from recipes.g2p.data import DEV, HELD, TEST, TRAIN, Parts, choose, join, load, put
 from recipes.g2p.report import Exam, add_macro, examine, report
 from seq2seq.errors import ConfigError, Seq2SeqError, require
 from seq2seq.experiment import resolve
@@ -77,13 +77,17 @@ def plan(
     plans: dict[str, list[TransductionConfig]] = {}
     for model, parts in ({TOGETHER: join(corpora)} if options.together else corpora).items():
         name = f"{model}-all" if options.all else model
-        train_file, held_file, dev_file = put(data, name, parts, options.all)
+        files = put(data, name, parts, options.all)
         plans[model] = [
             replace(
                 base,
                 folder=str(options.folder / f"{name}-{seed}"),
                 data=replace(
-                    base.data, folder=str(data), train=train_file, valid=held_file, test=dev_file
+                    base.data,
+                    folder=str(data),
+                    train=files[TRAIN],
+                    valid=files[HELD],
+                    test=files.get(DEV),
                 ),
                 train=replace(base.train, seed=seed, threads=1),
             )
@@ -140,9 +144,10 @@ def reported(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def reports(options: argparse.Namespace) -> Path:
-    """Returns where the reports are written; those of a joint model stand apart."""
+    """Returns where the reports are written; those of each kind of training stand apart."""
     folder: Path = options.folder
-    return folder / TOGETHER if options.together else folder
+    kinds = {TOGETHER: options.together, HELD: options.holdout, "all": options.all}
+    return folder.joinpath(*(kind for kind, asked in kinds.items() if asked))
 
 
 def run(options: argparse.Namespace, keys: Sequence[str]) -> None:

@@ -157,6 +157,23 @@ def open_corpus(config: CorpusConfig, folder: Path) -> Corpus:
     return corpus
 
 
+def pairs_of(rows: Iterable[object], name: str) -> list[Pair]:
+    """Returns rows from Python as pairs; ``name`` is what they are called in messages.
+
+    Raises:
+        DataError: A row is not two texts.
+    """
+    pairs = []
+    for number, row in enumerate(rows):
+        match row:
+            case [str(source), str(target)]:  # which a text of two characters is not
+                pairs.append((source, target))
+            case _:
+                wanted = "must be a source and a target text"
+                raise DataError(f"{name}: row {number:,}: {wanted}, got {reprlib.repr(row)}")
+    return pairs
+
+
 def usable(pairs: Iterable[Pair], dropped: Counter[str]) -> Iterator[Pair]:
     """Yields the pairs with text on both sides and counts the others in ``dropped["blank"]``."""
     for source, target in pairs:
@@ -399,8 +416,19 @@ def _tsv_columns(path: Path, header: list[str], config: CorpusConfig) -> tuple[i
     if not missing:
         return header.index(names[0]), header.index(names[1]), 1
     if len(missing) == 2 and names == (CorpusConfig.source_column, CorpusConfig.target_column):
+        if len(header) > 1:
+            _tell_of_no_header(str(path), len(header))
         return 0, 1, 0
     raise _no_column(f"{path}: line 1", missing[0], header)
+
+
+@cache  # as above
+def _tell_of_no_header(name: str, columns: int) -> None:
+    logger.info(
+        "%s: no header with the names source and target: line 1 is a pair; of %d columns the "
+        "first two are read",
+        *(name, columns),
+    )
 
 
 def _read_jsonl(path: Path, config: CorpusConfig) -> Iterator[Pair]:

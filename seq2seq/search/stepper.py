@@ -8,9 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from seq2seq.errors import require
-from seq2seq.symbols import BOS, EOS, PAD
+from seq2seq.symbols import EOS, PAD
 from seq2seq.tensors import Padded
 
+NEVER = slice(EOS)
+"""The ids of padding, the unknown and the start symbol: no text is made of them."""
 RowsT = TypeVar("RowsT", bound="Rows")
 
 
@@ -113,11 +115,11 @@ def constrain(
 ) -> Float[Tensor, "B K V"]:
     """Makes the log-probabilities ``-inf`` for all that may not follow ``prefix``, in place.
 
-    Padding and the start symbol never may; at a sentence's limit only the end symbol may.
+    Padding, the unknown and the start symbol never may; at a sentence's limit only the end symbol
+    may.
     """
     log_probs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
-    for never in (PAD, BOS):
-        log_probs[..., never] = -torch.inf
+    log_probs[..., NEVER] = -torch.inf
     length = prefix.shape[2] + 1
     if length <= config.min_length:
         log_probs[..., EOS] = -torch.inf

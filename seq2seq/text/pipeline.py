@@ -39,12 +39,14 @@ class PipelineConfig:
 
     tokenizer: TokenizerKind = "unigram"
     """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
-    vocab_size: int = 8000
-    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe."""
+    vocab_size: int | None = None
+    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe; none:
+    8000 for subwords and words, all for the others."""
     min_count: int = 1
     """How often a token must be seen in training; rarer ones are unknown."""
     normalizers: tuple[NormalizerName, ...] = ()
-    """Applied in this order before tokens are cut; with any, texts do not come back exactly."""
+    """Applied in this order before tokens are cut; with any, texts do not come back exactly. What
+    nfd and nfkd take apart is written composed, and references are composed before scoring."""
     tags: tuple[str, ...] = ()
     """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
     model_file: str | None = None
@@ -64,10 +66,20 @@ class PipelineConfig:
         """The kind of subwords, or None."""
         return self.tokenizer if self.tokenizer in ("unigram", "bpe") else None
 
+    @property
+    def size(self) -> int:
+        """The number of tokens that is meant; 0 takes all."""
+        usual = 8000 if self.tokenizer in ("unigram", "bpe", "word") else 0
+        return usual if self.vocab_size is None else self.vocab_size
+
+    def settled(self) -> "PipelineConfig":
+        """Returns the same with what depends on other keys written out."""
+        return replace(self, vocab_size=self.size)
+
     def __post_init__(self) -> None:
         subwords = self.subword_kind is not None
         least = 1 if subwords else 0
-        require(self.vocab_size >= least, "vocab_size", f"at least {least}", self.vocab_size)
+        require(self.size >= least, "vocab_size", f"at least {least}", self.vocab_size)
         require(self.min_count >= 1, "min_count", "at least 1", self.min_count)
         require(0 <= self.sampling <= 1, "sampling", "in [0, 1]", self.sampling)
         enough = self.sample_size == 0 or self.sample_size > 100  # SentencePiece's own limit
@@ -138,7 +150,7 @@ def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenize
     return SubwordTokenizer.train(
         lambda: (normalizers.normalize(_cut_tag(text, tags)[1]) for text in _checked(texts())),
         kind=kind,
-        vocab_size=config.vocab_size,
+        vocab_size=config.size,
         character_coverage=config.character_coverage,
         split_digits=config.split_digits,
         sample_size=config.sample_size,
@@ -205,9 +217,9 @@ class Pipeline:
         counts = bare._count(again())
         if not counts:
             raise DataError(f"{key}: no training text: every line is blank")
-        unlimited = tokenizer.alphabet is not None or config.vocab_size == 0
+        unlimited = tokenizer.alphabet is not None or config.size == 0
         vocabulary = Vocabulary.build(
-            counts, None if unlimited else config.vocab_size, config.min_count, config.tags
+            counts, None if unlimited else config.size, config.min_count, config.tags
         )
         return replace(bare, vocabulary=vocabulary)
 
@@ -290,6 +302,14 @@ class Pipeline:
             text if head is None else f"{head} {text}" if tail else head
             for head, tail, text in zip(heads, tails, texts, strict=True)
         ]
+
+    def restored(self, texts: Sequence[str]) -> list[str]:
+        """Returns texts with what decoding restores, and nothing else, done to them.
+
+        So are references compared with decoded texts: decomposed letters are composed where
+        decoding composes them, but what other normalisers take away stays a difference.
+        """
+        return [self.normalizers.restore(text) for text in texts]
 
     @cached_property
     def letters(self) -> dict[int, str]:

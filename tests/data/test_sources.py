@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from seq2seq.data.sources import Corpus, CorpusConfig, open_corpus, read_lines, usable
+from seq2seq.data.sources import Corpus, CorpusConfig, open_corpus, pairs_of, read_lines, usable
 from seq2seq.errors import ConfigError, DataError
 
 UTF16 = "looks like UTF-16"
@@ -254,6 +254,22 @@ def test_tsv(
     assert list(open_file(tmp_path, "train.tsv", content, **columns).pairs()) == expected
     packed = gzip.compress(content.encode())
     assert list(open_file(tmp_path, "train.tsv.gz", packed, **columns).pairs()) == expected
+
+
+def test_a_table_without_header_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "seq2seq")
+    list(open_file(tmp_path, "words.tsv", "word\tsound\tnote\na\tx\t\n").pairs())
+    told = "no header with the names source and target: line 1 is a pair; of 3 columns the first"
+    assert caplog.messages == [f"{tmp_path / 'words.tsv'}: {told} two are read"]
+    for content, columns in (
+        ("source\ttarget\na\tx\n", {}),
+        ("a\tx\n", {"source_column": "0", "target_column": "1"}),
+        ("de\ten\na\tx\n", {"source_column": "de", "target_column": "en"}),
+    ):
+        list(open_file(tmp_path, "train.tsv", content, **columns).pairs())
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -502,7 +518,16 @@ def test_blank_sides_are_dropped_and_counted() -> None:
     assert dropped == {"blank": 3}
 
 
+@pytest.mark.parametrize("row", ["ab", ("a", "b", "c"), ("a",), 7, None, ("a", 7), b"ab"], ids=repr)
+def test_rows_that_are_no_pairs_are_refused(row: Any) -> None:
+    with pytest.raises(DataError) as refusal:
+        pairs_of([("a", "x"), ["b", "y"], row], "train pairs")
+    wanted = "must be a source and a target text"
+    assert str(refusal.value) == f"train pairs: row 2: {wanted}, got {row!r}"
+
+
 def test_pairs_in_memory() -> None:
+    assert pairs_of([["a", "x"], ("b", "y")], "pairs") == [("a", "x"), ("b", "y")]
     corpus = Corpus.of([("a", "x"), ("b", "y")])
     assert list(corpus.pairs()) == list(corpus.pairs()) == [("a", "x"), ("b", "y")]
     assert corpus.name == "pairs"

@@ -21,8 +21,8 @@ from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper, constrain
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.tensors import Padded
 
-VOCAB = 6
-WORDS = (UNK, 4, 5)
+VOCAB = 7
+WORDS = (4, 5, 6)
 Ids = tuple[int, ...]
 
 
@@ -168,7 +168,7 @@ def check(hypothesis: Hypothesis, config: SearchConfig, most: int) -> None:
     """Checks what holds for every finished hypothesis."""
     ids = hypothesis.ids
     assert config.min_length <= len(ids) <= most
-    assert not {PAD, BOS, EOS} & set(ids)
+    assert not {PAD, UNK, BOS, EOS} & set(ids)
     assert not (config.no_repeat_ngram and repeats(ids, config.no_repeat_ngram))
 
 

@@ -139,6 +139,14 @@ def test_a_word_spelt_like_a_special_symbol_is_a_word() -> None:
     assert PLAIN["space"].decode([ids]) == ["<pad> is ⁇"]
 
 
+def test_only_what_decoding_restores_is_done_to_references() -> None:
+    texts = ["U\u0308 \N{LATIN SMALL LIGATURE FI}", "Dog  "]
+    for names in (("nfd", "lower"), ("nfkd", "whitespace")):
+        composed = trained("char", normalizers=names).restored(texts)
+        assert composed == ["\u00dc \N{LATIN SMALL LIGATURE FI}", "Dog  "]
+    assert trained("char", normalizers=("nfkc", "lower", "whitespace")).restored(texts) == texts
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_row_of_ids_can_be_decoded(kind: TokenizerKind) -> None:
     pipeline = TAGGED[kind]
