@@ -48,6 +48,8 @@ REFERENCE: dict[str, object] = {
     "model.decoder.dropout": 0.3,
 }
 """What differs in the reference work from the recipe."""
+HALVES = {**REFERENCE, "data.batch.tokens": 2048, "train.accumulate": 2}
+"""The same updates, each of two batches."""
 
 
 # --- what a process uses
@@ -219,6 +221,7 @@ def main() -> None:
     data = str(options.data.resolve())
     runs: dict[str, tuple[object, ...]] = {
         "training, the reference work": ("training", data, max(1, options.steps // 4), REFERENCE),
+        "training, its updates in halves": ("training", data, max(1, options.steps // 4), HALVES),
         "training, the recipe": ("training", data, options.steps, {}),
         "each further pair": ("per_pair", options.pairs // 10, options.pairs),
         "encoding": ("encoding", data, options.megabytes),
