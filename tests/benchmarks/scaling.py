@@ -138,13 +138,13 @@ def main() -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     torch.manual_seed(1)
-    options = Options(vocabulary=VOCABULARY, repetitions=given.repetitions)
+    options = Options(vocabulary=VOCABULARY, repetitions=given.repetitions, threads=given.threads)
     parts = {}
     for name, part in measured(QUICK if given.quick else SIZES, options):
         parts[name] = part
         print("\n".join(part_table(name, part)), flush=True)
     if given.json:
-        given.json.write_text(written(parts, given.threads), encoding="utf-8")
+        given.json.write_text(written(parts, options), encoding="utf-8")
 
 
 if __name__ == "__main__":
