@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 import torch
 from torch import nn
 
-from seq2seq.data.batching import Batches
+from seq2seq.data.batching import Batches, padding
 from seq2seq.data.cache import clear_leftovers
 from seq2seq.data.sources import Corpus, Pair, open_corpus, pairs_of
 from seq2seq.data.store import FilterConfig, PairStore, describe, encode_corpus
@@ -141,7 +141,7 @@ class PairMaterial:
         plan = batches.plan(0)
         facts = (
             f"{len(store):,} pairs, {describe(store.dropped)}; {len(plan):,} batches an epoch, "
-            f"{100 * batches.padding(0):.1f} % padding; "
+            f"{100 * padding(plan, store):.1f} % padding; "
             f"vocabulary: {len(pipelines.source):,} and {len(pipelines.target):,}"
         )
         return Ready(batches, model, validation, facts)
@@ -184,7 +184,7 @@ class PairValidation:
         cache = folder / "valid"
         clear_leftovers(cache, age=0.0)  # nobody else writes into the run folder
         self.store = encode_corpus(corpus, pipelines.source, pipelines.target, limits, cache)
-        self.batches = Batches(self.store, replace(config.data.batch, join=0.0), seed=0)
+        self.batches = Batches(self.store, config.data.batch, seed=0)
         _warn_of_unknown(self.store, corpus.name)
 
     def __call__(self) -> dict[str, float]:

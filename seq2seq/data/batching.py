@@ -2,24 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int
 
-from seq2seq.data.layout import Rows, flatten, make_batch
+from seq2seq.data.layout import flatten, make_batch
 from seq2seq.data.store import PairStore
 from seq2seq.errors import require
-from seq2seq.symbols import EOS
 from seq2seq.tensors import Batch
 from seq2seq.text.pipeline import Pipeline
 
 ROWS_AT_ONCE = 2**16
 MOST_SORTED = 2**16 - 1
-JOINING = 2**32 - 1
-"""Parts the randomness of partners from that of a position."""
-Lengths: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""The tokens of each source, and of each target."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +23,8 @@ class BatchConfig:
     """Most tokens of a batch on its longer side, padding counted."""
     sentences: int = 0
     """Most pairs of a batch; 0: any number."""
-    join: float = 0.0
-    """Examples of two pairs in a row that each epoch has besides, for each pair. Partners are drawn
-    anew in each epoch, so that a small corpus shows every text in many contexts (Kondo et al. 2021,
-    section 3; Nguyen et al. 2021)."""
 
     def __post_init__(self) -> None:
-        require(self.join >= 0, "join", "at least 0", self.join)
         require(self.tokens >= 1, "tokens", "at least 1", self.tokens)
         require(self.sentences >= 0, "sentences", "at least 0", self.sentences)
 
@@ -62,47 +50,26 @@ class Batches:
         """Returns the rows of each batch of an epoch, in order; that of the latest epoch is kept.
 
         Rows are shuffled, then sorted by source length and, back and forth, by target length, so
-        both sides of a batch have nearly equal lengths; then the batches are shuffled. Behind the
-        rows of the store's pairs come those of joined ones, see :meth:`partners`.
+        both sides of a batch have nearly equal lengths; then the batches are shuffled.
         """
         if self._latest is None or self._latest[0] != epoch:
             self._latest = None  # two plans at once would double the memory
             self._latest = epoch, self._plan(epoch)
         return self._latest[1]
 
-    def partners(self, epoch: int) -> Int[np.ndarray, "J 2"]:
-        """Returns the pairs, by their rows in the store, of each example of two."""
-        count = round(self.config.join * len(self.store))
-        rng = np.random.default_rng([self.seed, epoch, JOINING])
-        return rng.integers(len(self.store), size=(count, 2), dtype=np.int32)
-
-    def padding(self, epoch: int) -> float:
-        """Returns the share of padding in an epoch's batches."""
-        return padding(self.plan(epoch), self._lengths(epoch))
-
-    def _lengths(self, epoch: int) -> Lengths:
-        """Returns the lengths of all that an epoch's rows stand for."""
-        own = self.store.source_lengths, self.store.target_lengths
-        if not self.config.join:
-            return own
-        two = self.partners(epoch)
-        source, target = (np.concatenate([one, one[two].sum(1, np.int32) + 1]) for one in own)
-        return source, target
-
     def _plan(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
-        lengths = self._lengths(epoch)
-        rows = np.arange(len(lengths[0]), dtype=np.int32)
+        rows = np.arange(len(self.store), dtype=np.int32)
         rng.shuffle(rows)
-        rows = _sorted(rows, lengths)
-        batches = np.split(rows, self._cuts(rows, lengths))
+        rows = _sorted(rows, self.store)
+        batches = np.split(rows, self._cuts(rows))
         return [batches[index] for index in rng.permutation(len(batches))]
 
-    def _cuts(self, rows: np.ndarray, lengths: Lengths) -> list[int]:
+    def _cuts(self, rows: np.ndarray) -> list[int]:
         """Returns where the sorted rows are cut so that each batch fits the budget."""
         cuts, start, width = [], 0, 0
         most = self.config.sentences or len(rows)
-        for row, length in enumerate(_longer(rows, lengths)):
+        for row, length in enumerate(_longer(rows, self.store)):
             width = max(width, length)
             over = (row + 1 - start) * width > self.config.tokens or row - start >= most
             if over and row > start:
@@ -116,49 +83,25 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch from position ``start`` on."""
-        partners = self.partners(epoch)
         for position, rows in enumerate(self.plan(epoch)[start:], start):
-            pairs, more = _apart(rows, len(self.store), partners)
             if self.resample is None:
-                source, target = self.store.ids(pairs)
+                yield self.store.gather(rows)
             else:
                 seed = int(np.random.default_rng([self.seed, epoch, position]).integers(2**31))
-                source, target = self._resampled(pairs, self.resample, seed)
-            yield make_batch(*_joined(source, more), *_joined(target, more))
+                yield self._resampled(rows, self.resample, seed)
 
     def _resampled(
         self, rows: np.ndarray, pipelines: tuple[Pipeline, Pipeline], seed: int
-    ) -> tuple[Rows, Rows]:
+    ) -> Batch:
         """Gathers texts and cuts them at random, with the randomness of ``seed``."""
         sources, targets = self.store.texts(rows)
-        return (
-            flatten(pipelines[0].sample(sources, seed)),
-            flatten(pipelines[1].sample(targets, seed + 1)),
+        return make_batch(
+            *flatten(pipelines[0].sample(sources, seed)),
+            *flatten(pipelines[1].sample(targets, seed + 1)),
         )
 
 
-def _apart(
-    rows: np.ndarray, count: int, partners: Int[np.ndarray, "J 2"]
-) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-    """Returns the pairs that rows stand for, and after which of them its row goes on."""
-    two = rows >= count
-    pairs = np.stack([rows, rows], axis=1)
-    pairs[two] = partners[rows[two] - count]
-    kept = np.stack([np.ones_like(two), two], axis=1)
-    more = np.stack([two, np.zeros_like(two)], axis=1)
-    return pairs[kept], more[kept]
-
-
-def _joined(rows: Rows, more: Bool[np.ndarray, "N"]) -> Rows:
-    """Joins each row that goes on with the next one, the end symbol between them."""
-    flat, lengths = rows
-    if not more.any():
-        return rows
-    begins = np.flatnonzero(~np.roll(more, 1))
-    return np.insert(flat, lengths.cumsum()[more], EOS), np.add.reduceat(lengths + more, begins)
-
-
-def _sorted(rows: np.ndarray, lengths: Lengths) -> np.ndarray:
+def _sorted(rows: np.ndarray, store: PairStore) -> np.ndarray:
     """Sorts rows by source length, then by target length: up for odd source lengths, else down.
 
     Each row becomes one number, so that sorting needs eight bytes a pair: 16 bits for each length
@@ -168,7 +111,10 @@ def _sorted(rows: np.ndarray, lengths: Lengths) -> np.ndarray:
     keys = np.empty(len(rows), np.uint64)
     for part in _parts(len(rows)):
         some = rows[part]
-        source, target = (np.minimum(side[some], MOST_SORTED).astype(np.uint64) for side in lengths)
+        source, target = (
+            np.minimum(lengths[some], MOST_SORTED).astype(np.uint64)
+            for lengths in (store.source_lengths, store.target_lengths)
+        )
         target = np.where(source % 2, target, MOST_SORTED - target)
         places = np.arange(part.start, part.start + len(some), dtype=np.uint64)
         keys[part] = source << 48 | target << 32 | places
@@ -177,10 +123,10 @@ def _sorted(rows: np.ndarray, lengths: Lengths) -> np.ndarray:
     return rows[keys.view(np.int64)]
 
 
-def _longer(rows: np.ndarray, lengths: Lengths) -> Iterator[int]:
+def _longer(rows: np.ndarray, store: PairStore) -> Iterator[int]:
     """Yields the tokens of each pair's longer side, the target's end symbol counted."""
     for part in _parts(len(rows)):
-        source, target = (side[rows[part]] for side in lengths)
+        source, target = store.source_lengths[rows[part]], store.target_lengths[rows[part]]
         yield from np.maximum(source, target + 1).tolist()
 
 
@@ -189,11 +135,11 @@ def _parts(count: int) -> Iterator[slice]:
     return (slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE))
 
 
-def padding(batches: list[np.ndarray], lengths: Lengths) -> float:
+def padding(batches: list[np.ndarray], store: PairStore) -> float:
     """Returns the share of padding in the batches, over both sides."""
     real = padded = 0
     for rows in batches:
-        for side in (lengths[0][rows], lengths[1][rows] + 1):
-            real += int(side.sum())
-            padded += int(side.max()) * len(rows)
+        for lengths in (store.source_lengths[rows], store.target_lengths[rows] + 1):
+            real += int(lengths.sum())
+            padded += int(lengths.max()) * len(rows)
     return 1 - real / padded

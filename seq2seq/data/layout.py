@@ -1,7 +1,6 @@
 """Rows of ids laid out as padded tensors, without a loop over tokens."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -9,12 +8,9 @@ import torch
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
 
-Rows: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""The ids of all rows, one row after the other, and each row's length."""
 
-
-def flatten(rows: Sequence[Sequence[int]]) -> Rows:
-    """Returns rows of ids laid end to end."""
+def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of all rows in a row, and each row's length."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     flat = np.fromiter((one for row in rows for one in row), np.int64, int(lengths.sum()))
     return flat, lengths

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from seq2seq.data.cache import clear_leftovers, digest, draft, storing
-from seq2seq.data.layout import Rows, make_batch
+from seq2seq.data.layout import make_batch
 from seq2seq.data.sources import Corpus, Pair, usable
 from seq2seq.errors import DataError, require
 from seq2seq.tensors import Batch
@@ -89,13 +89,9 @@ class PairStore:
         source, target = ([column[row].as_py() for row in rows.tolist()] for column in columns)
         return source, target
 
-    def ids(self, rows: np.ndarray) -> tuple[Rows, Rows]:
-        """Returns the sources and the targets of the given pairs."""
-        return self._sides["source"].gather(rows), self._sides["target"].gather(rows)
-
     def gather(self, rows: np.ndarray) -> Batch:
         """Returns the given pairs as a batch for teacher forcing."""
-        source, target = self.ids(rows)
+        source, target = (side.gather(rows) for side in self._sides.values())
         return make_batch(*source, *target)
 
 
@@ -113,8 +109,8 @@ class _Lists:
             np.subtract(offsets[1:], offsets[:-1], out=found[start : start + len(offsets) - 1])
         return found
 
-    def gather(self, rows: np.ndarray) -> Rows:
-        """Returns the items of the given rows."""
+    def gather(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the items of the given rows, one row after the other, and each row's length."""
         found = []
         of = np.searchsorted(self.starts, rows, side="right") - 1
         for chunk, row in zip(of.tolist(), (rows - self.starts[of]).tolist(), strict=True):

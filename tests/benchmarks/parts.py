@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from seq2seq.data.batching import BatchConfig, Batches
+from seq2seq.data.batching import BatchConfig, Batches, padding
 from seq2seq.data.layout import flatten, make_batch, pad
 from seq2seq.data.sources import CorpusConfig, open_corpus
 from seq2seq.data.store import FilterConfig, PairStore, encode_corpus
@@ -169,7 +169,7 @@ def planned(store: PairStore, options: Options) -> tuple[list[Batch], float]:
     # The last pairs of a length are few.
     full = (one for one in gathered if int(one.target_out.lengths.sum()) > options.tokens / 2)
     kept = [batch for batch, _ in zip(full, range(options.repetitions + 1), strict=False)]
-    return kept, plan.padding(0)
+    return kept, padding(plan.plan(0), store)
 
 
 def joint_ids(pipelines: Pipelines) -> Tensor:

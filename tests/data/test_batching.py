@@ -1,6 +1,5 @@
 import os
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from seq2seq.data.sources import Corpus, Pair
 from seq2seq.data.store import FilterConfig, PairStore, encode_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.symbols import BOS, EOS
-from seq2seq.tensors import Batch, Padded
+from seq2seq.tensors import Batch
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=60)
@@ -141,14 +140,13 @@ def test_another_pair_needs_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def share(store: PairStore, tokens: int = 2000) -> float:
-    return Batches(store, BatchConfig(tokens=tokens), seed=1).padding(0)
+    return padding(Batches(store, BatchConfig(tokens=tokens), seed=1).plan(0), store)
 
 
 def test_padding_counts_both_sides() -> None:
     store = store_of([(1, 1), (3, 3)])  # source 1 + 3 of 6, target and end symbol 2 + 4 of 8
-    lengths = store.source_lengths, store.target_lengths
-    assert padding([np.array([0, 1])], lengths) == pytest.approx(4 / 14)
-    assert padding([np.array([0]), np.array([1])], lengths) == 0
+    assert padding([np.array([0, 1])], store) == pytest.approx(4 / 14)
+    assert padding([np.array([0]), np.array([1])], store) == 0
 
 
 def test_little_padding_on_lengths_like_those_of_captions() -> None:
@@ -208,72 +206,7 @@ def test_resampling_is_a_function_of_seed_epoch_and_position(resampled: Batches)
     assert len({*tokens, plain}) == 3
 
 
-# --- two pairs in a row
-
-
-@settings(deadline=None, max_examples=50)
-@given(LENGTHS, CONFIGS, SEEDS, EPOCHS, st.sampled_from([0.4, 1.0, 2.0]))
-def test_joined_pairs_come_besides_the_single_ones(
-    lengths: list[tuple[int, int]], config: BatchConfig, seed: int, epoch: int, join: float
-) -> None:
-    batches = Batches(store_of(lengths), replace(config, join=join), seed)
-    found = []
-    for batch in batches.epoch(epoch):
-        longest = max(batch.source.values.shape[1], batch.target_in.values.shape[1])
-        assert (
-            len(batch.source.lengths) == 1 or longest * len(batch.source.lengths) <= config.tokens
-        )
-        for source, target in zip(rows_of(batch.source), rows_of(batch.target_out), strict=True):
-            assert target.pop() == EOS
-            found.append((source, target))
-    texts = [([n + 4] * source, [n + 4] * target) for n, (source, target) in enumerate(lengths)]
-    partners = batches.partners(epoch).tolist()
-    assert len(partners) == round(join * len(lengths))
-    twos = [
-        tuple([*texts[one][side], EOS, *texts[two][side]] for side in (0, 1))
-        for one, two in partners
-    ]
-    assert sorted(found) == sorted(texts + twos)
-
-
-def rows_of(side: Padded) -> list[list[int]]:
-    return [
-        row[:length]
-        for row, length in zip(side.values.tolist(), side.lengths.tolist(), strict=True)
-    ]
-
-
-def test_partners_are_others_in_each_epoch_and_for_each_seed() -> None:
-    store, config = store_of([(2, 2)] * 30), BatchConfig(tokens=40, join=1.0)
-    drawn = {
-        tuple(Batches(store, config, seed).partners(epoch).flatten().tolist())
-        for seed in (1, 2)
-        for epoch in (0, 1)
-    }
-    assert len(drawn) == 4
-    batches = Batches(store, config, 1)
-    whole = list(batches.epoch(1))
-    assert all(map(same, whole[2:], Batches(store, config, 1).epoch(1, 2)))
-    assert len(whole) == batches.size(1)
-
-
-def test_joined_texts_are_cut_into_other_subwords_too(resampled: Batches) -> None:
-    config = replace(resampled.config, join=1.0)
-    batches = Batches(resampled.store, config, resampled.seed, resampled.resample)
-    assert resampled.resample is not None
-    found = []
-    for batch in batches.epoch(0):
-        for row in rows_of(batch.source):
-            at = row.index(EOS) if EOS in row else len(row)
-            found.append(resampled.resample[0].decode([row[:at], row[at + 1 :]]))
-    assert sorted(one for one, other in found if not other) == sorted(one for one, _ in PAIRS)
-    assert {text for some in found for text in some if text} == {one for one, _ in PAIRS}
-    assert len(found) == 2 * len(PAIRS)
-
-
-@pytest.mark.parametrize(
-    ("key", "least", "value"), [("tokens", 1, 0), ("sentences", 0, -1), ("join", 0, -0.5)]
-)
-def test_refused_sizes(key: str, least: int, value: float) -> None:
+@pytest.mark.parametrize(("key", "least", "value"), [("tokens", 1, 0), ("sentences", 0, -1)])
+def test_refused_sizes(key: str, least: int, value: int) -> None:
     with pytest.raises(ConfigError, match=f"^{key}: must be at least {least}, got {value}$"):
-        BatchConfig(**{key: value})  # type: ignore[arg-type]
+        BatchConfig(**{key: value})
