@@ -50,7 +50,9 @@ TRIED: tuple[tuple[str, CellName, bool, str], ...] = (
     ("LSTM, bfloat16", "lstm", False, "bfloat16"),
     ("LSTM, input feeding", "lstm", True, "float32"),
     ("SRU", "sru", False, "float32"),
+    ("SRU, bfloat16", "sru", False, "bfloat16"),
     ("minGRU", "mingru", False, "float32"),
+    ("minGRU, bfloat16", "mingru", False, "bfloat16"),
 )
 """What is trained: name, cell, input feeding, precision."""
 PRECISIONS: tuple[SearchPrecision, ...] = ("float32", "int8")
