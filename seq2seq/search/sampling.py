@@ -173,6 +173,19 @@ def draw(probabilities: Float[Tensor, "R V"], uniforms: Float[Tensor, "R"]) -> I
     return (sums > crossing).to(torch.uint8).argmax(dim=1)
 
 
+def likeliest(
+    log_probs: Float[Tensor, "R V"], recent: Int[Tensor, "R W"], config: SamplingConfig
+) -> Int[Tensor, "R"]:
+    """Returns what :func:`draw` takes from :func:`filtered` at a temperature of 0, and faster.
+
+    The first best token of each row, recent ones penalised; padding where nothing is possible.
+    """
+    if config.repetition_penalty != 1:
+        log_probs = _penalised(log_probs.double(), recent, config.repetition_penalty)
+    best, first = log_probs.max(dim=1)
+    return first.masked_fill(best.isneginf(), PAD)
+
+
 class Dice:
     """One independent stream of uniform numbers a sample.
 
@@ -233,9 +246,14 @@ def sample(
         # Only the step: whoever takes a token goes on in a mode of their own.
         with torch.inference_mode():
             step = model.step(state, tokens)
-        state, recent = step.state, torch.cat([recent[:, 1:], tokens], dim=1)
+        state = step.state
+        if config.repetition_penalty != 1:
+            recent = torch.cat([recent[:, 1:], tokens], dim=1)
         log_probs = step.log_probs[:, 0].nan_to_num(nan=-torch.inf, neginf=-torch.inf)
         log_probs = log_probs.index_fill(1, never, -torch.inf)
-        ids = draw(filtered(log_probs, recent, config), dice.roll())
+        if config.temperature == 0:
+            ids = likeliest(log_probs, recent, config)
+        else:
+            ids = draw(filtered(log_probs, recent, config), dice.roll())
         yield ids
         tokens = ids[:, None]

@@ -25,6 +25,7 @@ from seq2seq.search.sampling import (
     keep_top_k,
     keep_top_p,
     keep_typical,
+    likeliest,
     sample,
 )
 from seq2seq.symbols import BOS, PAD
@@ -288,6 +289,22 @@ def test_what_holds_for_all_settings(
         assert row.equal(filtered(alone[None], looked[:1], config)[0])
 
 
+@given(
+    scores=st.lists(SCORES, min_size=8, max_size=8),
+    recent=RECENT,
+    penalty=st.sampled_from([1.0, 1.3, 1e9]),
+    uniform=st.floats(0, 1, exclude_max=True),
+)
+@settings(max_examples=60, deadline=None)
+def test_at_temperature_0_the_likeliest_is_what_is_drawn(
+    scores: list[float], recent: list[int], penalty: float, uniform: float
+) -> None:
+    config = SamplingConfig(temperature=0.0, repetition_penalty=penalty)
+    given = torch.tensor([scores]), torch.tensor([recent], dtype=torch.long), config
+    drawn = draw(filtered(*given), torch.tensor([uniform], dtype=torch.double))
+    assert likeliest(*given).tolist() == drawn.tolist()
+
+
 def test_extreme_settings_leave_what_was_possible() -> None:
     log_probs = torch.tensor([[-INF, -3.0, -2.0, -2.5]])
     cold = filtered(log_probs, NONE, SamplingConfig(temperature=1e-310))
@@ -521,7 +538,7 @@ def test_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         return filtered(log_probs, recent, config)
 
     monkeypatch.setattr(sampling, "filtered", spy)
-    [text] = texts([4], length=50, repetition_window=5)
+    [text] = texts([4], length=50, repetition_window=5, repetition_penalty=1.1)
     read = [PAD] * 4 + [4, *text]
     assert seen == [read[turn : turn + 5] for turn in range(50)]
 
