@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.errors import require
-from seq2seq.nn.rows import linear
+from seq2seq.nn.rows import row_linear
 from seq2seq.nn.scan import scan
 
 CellName = Literal["lstm", "gru", "rnn", "sru", "mingru"]
@@ -209,7 +209,7 @@ class ScanLayer(nn.Module):
 
         Products follow autocast; what is carried is as precise as the weights.
         """
-        products = linear(inputs, self.weight_input, self.bias_input, few=self.training)
+        products = row_linear(inputs, self.weight_input, self.bias_input, few=self.training)
         forget, values, *others = self._blocks(products)
         if lengths is not None:
             padded = torch.arange(inputs.shape[1], device=inputs.device) >= lengths[:, None]

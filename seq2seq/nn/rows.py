@@ -19,7 +19,7 @@ def filled(rows: Shaped[Tensor, "R *F"]) -> Shaped[Tensor, "Q *F"]:
     return torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])]) if missing else rows
 
 
-def linear(
+def row_linear(
     inputs: Float[Tensor, "*B F"],
     weight: Float[Tensor, "G F"],
     bias: Float[Tensor, "G"] | None,
@@ -39,4 +39,4 @@ class RowLinear(nn.Linear):
 
     def forward(self, inputs: Float[Tensor, "*B F"]) -> Float[Tensor, "*B G"]:
         """Returns ``x W^T + b``."""
-        return linear(inputs, self.weight, self.bias, few=self.training)
+        return row_linear(inputs, self.weight, self.bias, few=self.training)
