@@ -31,4 +31,6 @@ def test_a_batch_is_what_padding_row_by_row_gives(rows: list[tuple[list[int], li
 def test_padding_knows_empty_rows_and_no_rows(rows: Ids) -> None:
     found = pad(*flatten(rows))
     assert found.values.tolist() == (padded(rows) if rows else [])
-    assert found.valid.sum() == sum(map(len, rows))
+    assert found.valid.sum() == sum(map(len, rows)) == found.count
+    assert found.real.equal(found.valid.flatten().nonzero()[:, 0])
+    assert found.full == bool(found.valid.all())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seq2seq.data.layout import flatten, make_batch
 from seq2seq.errors import ConfigError
 from seq2seq.models.seq2seq import Bridge, EncoderConfig, Seq2Seq, Seq2SeqConfig
 from seq2seq.nn.attention import AdditiveAttention, Attention, AttentionName, GeneralAttention
@@ -101,6 +102,23 @@ def features(model: Seq2Seq, batch: Batch) -> Tensor:
     memory, state = model.start(batch.source)
     outputs, _ = model.decoder(model.target_input(batch.target_in.values), state, memory)
     return dropout(outputs, model.output_dropout, model.training)
+
+
+def test_a_batch_that_is_known_to_be_full_gives_what_it_gives_unknown() -> None:
+    torch.manual_seed(1)
+    encoder = EncoderConfig(hidden_size=6, layers=2)
+    config = Seq2SeqConfig(embedding_size=4, encoder=encoder, decoder=DecoderConfig(hidden_size=6))
+    model = Seq2Seq(config, 9, 9).double().eval()
+    rows = [[4, 5, 6], [7, 8, 4]]
+    known = make_batch(*flatten(rows), *flatten(rows[::-1]))
+    sides = (known.source, known.target_in, known.target_out)
+    unknown = Batch(*(Padded(side.values, side.lengths) for side in sides))
+    assert known.source.full
+    assert not unknown.source.full
+    assert known.target_out.real.equal(unknown.target_out.real)
+    torch.testing.assert_close(
+        loss_and_gradients(model, known), loss_and_gradients(model, unknown), atol=1e-12, rtol=0
+    )
 
 
 def loss_and_gradients(model: Seq2Seq, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
