@@ -14,13 +14,14 @@ import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import docstring_parser
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from seq2seq.errors import ConfigError, nearest
+from seq2seq.errors import ConfigError, OneOf, nearest
+from seq2seq.words import key_values
 
 T = TypeVar("T")
 
@@ -60,17 +61,48 @@ def from_mapping(
     Raises:
         ConfigError: If a key or value cannot be used.
     """
+    return settle(cls, mapping, overrides, where).config
+
+
+@dataclass(frozen=True)
+class Settled(Generic[T]):
+    """A configuration, and which of its keys were given."""
+
+    config: T
+    given: frozenset[str]
+    """Dotted keys that have a value in the file or in the overrides; the others are defaults."""
+
+
+def settle(
+    cls: type[T],
+    mapping: Mapping[Any, object],
+    overrides: Mapping[str, object] | Sequence[str] = (),
+    where: str = "config",
+) -> Settled[T]:
+    """Builds a configuration as :func:`from_mapping` does, and tells which keys were given.
+
+    Raises:
+        ConfigError: If a key or value cannot be used.
+    """
     tree = _Reader(cls, f"{where}: ").read(cls, mapping)
     if isinstance(overrides, Mapping):
         late = _Reader(cls, _PYTHON).read(cls, overrides)
     else:
-        late = _Reader(cls, _COMMAND_LINE).read(cls, _command_line(overrides))
-    return _build(cls, _merge(tree, late))
+        late = _Reader(cls, _COMMAND_LINE).read(cls, key_values(overrides))
+    tree = _merge(tree, late)
+    return Settled(_build(cls, tree), frozenset(_leaves(tree)))
 
 
 def dump(config: object) -> str:
     """Returns the YAML text from which :func:`load` builds an equal configuration."""
-    return yaml.dump(_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def plain(config: object) -> dict[str, object]:
+    """Returns the nested mapping from which :func:`from_mapping` builds an equal configuration."""
+    mapping = _plain(config)
+    assert isinstance(mapping, dict)
+    return mapping
 
 
 def flatten(config: object) -> dict[str, object]:
@@ -134,7 +166,7 @@ class _Key:
 
 
 def _keys(cls: type) -> dict[str, _Key]:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     keys = {}
     for field in fields(cls):
         default: object = field.default
@@ -143,7 +175,7 @@ def _keys(cls: type) -> dict[str, _Key]:
         if field.init:
             keys[field.name] = _Key(
                 name=field.name,
-                annotation=hints[field.name],
+                annotation=_at_present(hints[field.name]),
                 default=default,
                 owner=cls,
             )
@@ -169,6 +201,18 @@ def _walk(cls: type, prefix: str = "", base: object = None) -> Iterator[tuple[st
         if key.section is not None:
             inner = default if isinstance(default, key.section) else None
             yield from _walk(key.section, f"{prefix}{name}.", inner)
+
+
+def _at_present(annotation: Any) -> Any:  # noqa: ANN401
+    """Returns a type with the names that its tables have now in place of each :class:`OneOf`."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        tables = [mark for mark in inner[1:] if isinstance(mark, OneOf)]
+        return Literal[tuple(tables[0])] if tables else inner[0]
+    present = tuple(map(_at_present, inner))
+    if origin is tuple:
+        return tuple[present]  # type: ignore[valid-type]
+    return typing.Union[present] if len(_members(annotation)) > 1 else annotation  # noqa: UP007
 
 
 def _members(annotation: object) -> tuple[Any, ...]:
@@ -274,6 +318,15 @@ def _merge(early: _Tree, late: _Tree) -> _Tree:
     return merged
 
 
+def _leaves(tree: _Tree, prefix: str = "") -> Iterator[str]:
+    """Yields the dotted keys of all values in a tree."""
+    for name, entry in tree.items():
+        if isinstance(entry, dict):
+            yield from _leaves(entry, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
 def _leaf(annotation: object, value: object, where: str) -> object:
     """Returns ``value`` as the type that its field declares."""
     if isinstance(value, str) and str in _members(annotation):
@@ -329,23 +382,6 @@ def _from_words(key: _Key, words: str) -> object:
     except (yaml.YAMLError, RecursionError):
         return words
     return words if value is None else value
-
-
-def _command_line(words: Sequence[str]) -> dict[str, object]:
-    """Pairs the options of a command line with their values; of a repeated option the last wins."""
-    values: dict[str, object] = {}
-    rest = iter(words)
-    for word in rest:
-        option, equals, value = word.partition("=")
-        if not option.startswith("--") or option == "--":
-            raise ConfigError(f"{_text(word)}: unexpected argument; write --key value")
-        if not equals:
-            value = next(rest, "--")
-            if value.startswith("--"):
-                raise ConfigError(f"{option}: needs a value; write {option} VALUE")
-        values.pop(option[2:], None)
-        values[option[2:]] = value
-    return values
 
 
 def _build(cls: type[T], tree: _Tree, prefix: str = "", base: object = None) -> T:

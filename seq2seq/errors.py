@@ -5,7 +5,7 @@ prints that line and exits with :attr:`Seq2SeqError.exit_code`.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 
 class Seq2SeqError(Exception):
@@ -46,3 +46,28 @@ def require(holds: bool, key: str, accepted: str, found: object) -> None:
     """
     if not holds:
         raise ConfigError(f"{key}: must be {accepted}, got {found!r}")
+
+
+class OneOf:
+    """Marks a text of a configuration as the name of an entry of a table.
+
+    ``cell: Annotated[str, OneOf(CELLS)]`` accepts the keys that the table has when a configuration
+    is read: whoever adds an entry to the table adds a name that is accepted.
+    """
+
+    def __init__(self, table: Collection[str], *others: str) -> None:
+        """Accepts the table's keys, and ``others`` before them."""
+        self.table = table
+        self.others = others
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.others, *self.table))
+
+
+def require_name(name: str, key: str, names: Iterable[str]) -> None:
+    """Raises a :class:`ConfigError` unless ``name`` is one of ``names``; tells the nearest."""
+    accepted = list(names)
+    if name not in accepted:
+        raise ConfigError(
+            f"{key}: must be one of {', '.join(accepted)}, got {name!r}{nearest(name, accepted)}"
+        )

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "seq2seq"
 HELD = [path for name in ("seq2seq", "recipes", "data") for path in (ROOT / name).rglob("*.py")]
 
-BASE = {"errors", "symbols", "tensors", "measures"}
+BASE = {"errors", "symbols", "tensors", "measures", "lists"}
 USE = {"runs", "tasks", "evaluation", "search", "models", "nn", "data", "text", *BASE}
 MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"", "errors", "measures", "commands"},
@@ -33,7 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nn": BASE,
     "data": {"text", *BASE},
     "text": BASE,
-    "config": {"errors"},
+    "config": {"errors", "words"},
+    "lists": set(),
+    "words": {"errors"},
     "tensors": {"symbols", "errors"},
     "symbols": set(),
     "measures": set(),

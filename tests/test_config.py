@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import config
-from seq2seq.errors import ConfigError, require
+from seq2seq.errors import ConfigError, OneOf, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -522,3 +522,36 @@ def test_sixty_keys_load_within_a_fifth_of_a_second(tmp_path: Path) -> None:
     built = config.load(whole, path, ["--part3.key1", "2"])
     assert time.perf_counter() - start < 0.2
     assert len(config.flatten(built)) == 60
+
+
+# Tables, and what was given
+
+SHAPES = {"round": 1, "square": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    shape: Annotated[str, OneOf(SHAPES)] = "round"
+    """Its outline."""
+    others: tuple[Annotated[str, OneOf(SHAPES, "none")], ...] | None = None
+    """More outlines."""
+
+
+def test_names_are_the_keys_that_a_table_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.from_mapping(Tile, {"shape": "rund"}, where="a.yaml")
+    accepted = "must be one of round, square, got 'rund'; did you mean 'round'?"
+    assert str(caught.value) == f"a.yaml: shape: {accepted}"
+    monkeypatch.setitem(SHAPES, "oval", 3)
+    built = config.from_mapping(Tile, {"shape": "oval"}, ["--others", "[none, oval]"])
+    assert built == Tile(shape="oval", others=("none", "oval"))
+    assert config.describe(Tile)[0][1] == "round|square|oval"
+    with pytest.raises(ConfigError, match=r"^--others: must be list of none\|round\|square\|oval"):
+        config.from_mapping(Tile, {}, ["--others", "[rund]"])
+
+
+def test_it_tells_which_keys_were_given() -> None:
+    words = ["--train", "{rate: 0.5, clip: 1}", "--model.encoder.layers=2"]
+    found = config.settle(Experiment, {**SOURCE, "model": {"tie": True}}, words)
+    keys = {"data.source", "model.tie", "train.rate", "train.clip", "model.encoder.layers"}
+    assert found.given == keys
