@@ -7,33 +7,58 @@ wait for torch.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seq2seq.experiment import train
-    from seq2seq.generation import Generator, Sample, Surprisal
-    from seq2seq.inference import Translation, Translator
-    from seq2seq.loading import load
-    from seq2seq.runs import Run
+    from seq2seq.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        Seq2SeqError,
+        StorageError,
+    )
+    from seq2seq.experiment import evaluate, load, train
+    from seq2seq.runs.folder import Run
+    from seq2seq.search.config import SamplingConfig, SearchConfig
+    from seq2seq.tasks.language_model.generator import Generator
+    from seq2seq.tasks.language_model.request import Sample
+    from seq2seq.tasks.language_model.surprisal import Surprisal
+    from seq2seq.tasks.translation.translator import Translation, Translator
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
     "Generator",
     "Run",
     "Sample",
+    "SamplingConfig",
+    "SearchConfig",
+    "Seq2SeqError",
+    "StorageError",
     "Surprisal",
     "Translation",
     "Translator",
+    "evaluate",
     "load",
     "train",
 ]
 
 _HOMES = {
-    "Run": "seq2seq.runs",
-    "train": "seq2seq.experiment",
-    "Translation": "seq2seq.inference",
-    "Translator": "seq2seq.inference",
-    "Generator": "seq2seq.generation",
-    "Sample": "seq2seq.generation",
-    "Surprisal": "seq2seq.generation",
-    "load": "seq2seq.loading",
+    "CheckpointError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "Seq2SeqError": "errors",
+    "StorageError": "errors",
+    "evaluate": "experiment",
+    "load": "experiment",
+    "train": "experiment",
+    "Run": "runs.folder",
+    "SamplingConfig": "search.sampling",
+    "SearchConfig": "search.stepper",
+    "Generator": "tasks.language_model.generator",
+    "Sample": "tasks.language_model.request",
+    "Surprisal": "tasks.language_model.surprisal",
+    "Translation": "tasks.translation.translator",
+    "Translator": "tasks.translation.translator",
 }
 
 
@@ -42,4 +67,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'seq2seq' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"seq2seq.{_HOMES[name]}"), name)

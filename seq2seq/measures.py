@@ -1,13 +1,45 @@
-"""The names of all scores, and which way is better."""
+"""The names of all scores, and which way is better; nothing heavy is imported before its use."""
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-MetricName = Literal["bleu", "chrf", "ter", "exact", "wer", "per", "cer"]
-"""Scores of texts against references."""
-ScoreName = Literal["loss", MetricName]
-"""What may decide which checkpoint is the best."""
+from seq2seq.lazy import imported
 
-LOWER_IS_BETTER: frozenset[str] = frozenset(
-    {"loss", "perplexity", "ter", "wer", "per", "cer", "windows_loss", "bits_per_character"}
-)
-"""Scores that fall as a model gets better; all others rise."""
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of texts against references."""
+
+    function: str | Callable[..., Any]
+    """Takes hypotheses, references and ``lowercase``, and returns a
+    :class:`seq2seq.evaluation.metrics.Score`; or ``module:name`` of it."""
+    lower_is_better: bool = False
+
+    def __call__(
+        self, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
+    ) -> Any:  # noqa: ANN401
+        """Returns the score."""
+        function = imported(self.function) if isinstance(self.function, str) else self.function
+        return function(hypotheses, references, lowercase=lowercase)
+
+
+_METRICS = "seq2seq.evaluation.metrics"
+
+METRICS: dict[str, Metric] = {
+    "bleu": Metric(f"{_METRICS}:bleu"),
+    "chrf": Metric(f"{_METRICS}:chrf"),
+    "ter": Metric(f"{_METRICS}:ter", lower_is_better=True),
+    "exact": Metric(f"{_METRICS}:exact_match"),
+    "wer": Metric(f"{_METRICS}:wer", lower_is_better=True),
+    "per": Metric(f"{_METRICS}:per", lower_is_better=True),
+    "cer": Metric(f"{_METRICS}:cer", lower_is_better=True),
+}
+"""Metrics by the name that configurations and ``--metrics`` give them."""
+LOSSES = frozenset({"loss", "perplexity", "windows_loss", "bits_per_character"})
+"""Scores of validation that are no metrics of texts; less is better."""
+
+
+def lower_is_better(name: str) -> bool:
+    """Tells whether a score falls as a model gets better."""
+    return name in LOSSES or (name in METRICS and METRICS[name].lower_is_better)

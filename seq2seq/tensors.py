@@ -15,10 +15,13 @@ Batch first everywhere. One mask convention everywhere: ``valid`` is True where 
 """
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+
+StateT = TypeVar("StateT")
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,15 @@ class Padded:
         """Whether all steps are known to be real."""
         return self.count == self.values.shape[0] * self.values.shape[1]
 
+    @property
+    def steps(self) -> int:
+        """How many steps are real."""
+        return int(self.lengths.sum()) if self.count is None else self.count
+
     def to(self, device: torch.device) -> "Padded":
         """Returns the same sequences on ``device``."""
-        values, lengths = (one.to(device, non_blocking=True) for one in (self.values, self.lengths))
-        return Padded(values, lengths, self.count)
+        values = self.values.to(device, non_blocking=True)
+        return Padded(values, self.lengths.to(device, non_blocking=True), self.count)
 
 
 @dataclass(frozen=True)
@@ -68,21 +76,51 @@ class Batch:
     target_in: Padded
     target_out: Padded
 
+    @property
+    def predictions(self) -> int:
+        """How many tokens are to be predicted."""
+        return self.target_out.steps
+
     def to(self, device: torch.device) -> "Batch":
         """Returns the same batch on ``device``."""
         return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device))
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a model makes of a batch."""
+class Features:
+    """What a model makes of a batch, before any loss: the vectors that its head sees."""
 
-    nats: Float[Tensor, ""]
-    """Cross-entropy, summed over the target tokens."""
-    penalty: Float[Tensor, ""] | None = None
-    """What regularisation adds to the mean cross-entropy of a token."""
+    vectors: Float[Tensor, "B T O"]
+    targets: Padded
+    """What is to be predicted from them, step by step."""
     carried: Float[Tensor, "B L ND"] | None = None
     """The state in which the next batch of a continuous text begins; None: there is none."""
+    penalty: Float[Tensor, ""] | None = None
+    """What regularisation adds to the mean loss of a prediction."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an objective makes of a batch."""
+
+    nats: Float[Tensor, ""]
+    """The loss, summed over the predictions; for tokens, cross-entropy."""
+    penalty: Float[Tensor, ""] | None = None
+    """What is added to the mean loss of a prediction."""
+    carried: Float[Tensor, "B L ND"] | None = None
+    """The state in which the next batch of a continuous text begins; None: there is none."""
+
+
+@dataclass(frozen=True)
+class Step(Generic[StateT]):
+    """What one step of a model gives to a search."""
+
+    log_probs: Float[Tensor, "B K V"]
+    """How likely each token is to follow; the search writes into it."""
+    state: StateT
+    """The state after the step; rows ``B*K``."""
+    attention: Float[Tensor, "B K S"]
+    """Where each beam looked; zero without attention, no columns where there is no memory."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +135,11 @@ class TextBatch:
     target_out: Padded
     fresh: Bool[Tensor, "B"]
     """True where a row begins anew: the carried state is not its own."""
+
+    @property
+    def predictions(self) -> int:
+        """How many tokens are to be predicted."""
+        return self.target_out.steps
 
     def to(self, device: torch.device) -> "TextBatch":
         """Returns the same batch on ``device``."""

@@ -1,113 +1,83 @@
-"""The rules of the house, read from the source: who may import whom, how long a function may be."""
+"""The rules of the house, read from the source: who may import whom, how long a thing may be."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from statistics import quantiles
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "seq2seq"
-HELD = [path for name in ("seq2seq", "recipes", "data") for path in (ROOT / name).rglob("*.py")]
+from seq2seq.tasks.registry import TASKS
+from tests.structure import (
+    GRAPH,
+    MODULES,
+    ROOT,
+    functions,
+    imported,
+    length,
+    pairs,
+    part_of,
+    tree,
+)
 
-BASE = {"errors", "symbols", "tensors", "measures", "lists"}
-USE = {"runs", "tasks", "evaluation", "search", "models", "nn", "data", "text", *BASE}
+HELD = [path for name in ("seq2seq", "recipes", "data") for path in (ROOT / name).rglob("*.py")]
+MOST_PAIRS, MOST_LINES, LONGEST, USUALLY_LONGEST = 75, 450, 40, 16
+
 MAY_IMPORT: dict[str, set[str]] = {
-    "cli": {"", "errors", "measures", "commands"},
-    "commands": {"config", "experiment", "loading", "inference", "generation", *USE},
-    "experiment": {"config", "materials", "inference", "generation", "training", *USE},
-    "materials": {"inference", "generation", "training", *USE},
-    "loading": {"inference", "generation", "runs", "tasks"},
-    "inference": USE,
-    "generation": USE,
-    "runs": {"config", "tasks", "training", *BASE},
-    "tasks": {"training", "evaluation", "search", "models", "data", "text", *BASE},
-    "training": BASE,
-    "evaluation": BASE,
-    "search": {"models", *BASE},
-    "models": {"nn", *BASE},
-    "nn": BASE,
-    "data": {"text", *BASE},
-    "text": BASE,
-    "config": {"errors", "words"},
-    "lists": set(),
+    "__main__": {"cli"},
+    "cli": {"", "experiment", "tasks", "runs", "data", "text", "config", "measures", "words",
+            "lists", "lazy", "errors"},
+    "experiment": {"tasks", "runs", "evaluation", "device", "config", "errors"},
+    "tasks": {"runs", "models", "data", "search", "training", "evaluation", "nn", "text", "device",
+              "config", "tensors", "measures", "symbols", "lists", "lazy", "errors"},
+    "runs": {"training", "text", "device", "config", "lists", "errors"},
+    "training": {"tensors", "measures", "errors"},
+    "evaluation": {"tensors", "measures", "lists", "errors"},
+    "search": {"tensors", "symbols", "lazy", "errors"},
+    "models": {"nn", "tensors", "errors"},
+    "nn": {"tensors", "errors"},
+    "data": {"text", "tensors", "symbols", "lists", "errors"},
+    "text": {"symbols", "lists", "errors"},
+    "device": {"errors"},
+    "config": {"words", "errors"},
     "words": {"errors"},
-    "tensors": {"symbols", "errors"},
+    "measures": {"lazy"},
+    "tensors": set(),
     "symbols": set(),
-    "measures": set(),
+    "lists": set(),
+    "lazy": set(),
     "errors": set(),
-    "": {"experiment", "generation", "inference", "loading", "runs"},
+    "": {"experiment", "tasks", "runs", "search", "errors"},
 }  # fmt: skip
 """For each part of the package, the other parts that it may use; the empty name is its root."""
 
 LAZY = {
     "__init__": {"importlib"},
-    "data.sources": {"datasets"},
-    "evaluation.report": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
+    "data.tables": {"datasets"},
+    "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
 }
 """Imports inside functions: what would make `--help`, or every run, wait for seconds."""
 
-CHOICES = [
-    ("nn.recurrent", "CellName", "CELLS"),
-    ("nn.attention", "AttentionName", "ATTENTIONS"),
-    ("text.normalizers", "NormalizerName", "NORMALIZERS"),
-    ("tasks", "TaskName", "TASKS"),
-]
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def name_of(path: Path) -> str:
-    """Returns a module's name below the package; the root's is empty."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def imported(node: ast.AST) -> list[str]:
-    """Returns the full names that an import statement binds, or nothing."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        assert node.level == 0, "imports name the whole path"
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return []
-
-
-def inside(name: str) -> str | None:
-    """Returns the module of the package that an imported name is, or lies in."""
-    head, _, rest = name.partition(".")
-    if head != "seq2seq":
-        return None
-    while rest not in MODULES:
-        rest = rest.rpartition(".")[0]
-    return rest
-
-
-def edges(module: str) -> set[str]:
-    """Returns the modules of the package that a module imports, types included."""
-    names = [name for node in ast.walk(tree(MODULES[module])) for name in imported(node)]
-    return {found for name in names if (found := inside(name)) is not None}
-
-
-GRAPH = {module: edges(module) for module in MODULES}
+ABOVE_TASKS = [name for name in MODULES if part_of(name) in ("cli", "experiment", "__main__")]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_follow_the_order_of_the_parts(module: str) -> None:
-    own = module.split(".")[0]
-    parts = {found.split(".")[0] for found in GRAPH[module]} - {own}
+    own = part_of(module)
+    parts = {part_of(found) for found in GRAPH[module]} - {own}
     assert parts <= MAY_IMPORT[own], f"{module} imports {parts - MAY_IMPORT[own]}"
+
+
+def test_every_permission_is_used() -> None:
+    allowed = {(part, other) for part, others in MAY_IMPORT.items() for other in others}
+    assert allowed == pairs()
+
+
+def test_few_parts_know_each_other() -> None:
+    assert len(pairs()) <= MOST_PAIRS, len(pairs())
 
 
 def test_the_order_of_the_parts_has_no_cycle() -> None:
@@ -125,17 +95,54 @@ def test_modules_import_each_other_in_no_circle() -> None:
     assert left == {}, "strongly connected, or above such"
 
 
-def test_only_a_few_know_of_configuration_files() -> None:
-    readers = {module for module, others in GRAPH.items() if "config" in others}
-    assert readers <= {"experiment", "runs", "commands", "cli"}
+def folder_of(module: str, depth: int) -> str:
+    """Returns the first parts of a module's name, if it is longer than that."""
+    parts = module.split(".")
+    return ".".join(parts[:depth]) if len(parts) > depth else ""
+
+
+def test_no_task_imports_another() -> None:
+    for module, others in GRAPH.items():
+        own = folder_of(module, 2)
+        if own.startswith("tasks."):
+            assert {folder_of(other, 2) for other in others if other.startswith("tasks.")} <= {
+                own,
+                "",
+            }, module
+
+
+def test_pairs_and_documents_do_not_know_each_other() -> None:
+    for module, others in GRAPH.items():
+        for one, other in (("data.pairs", "data.documents"), ("data.documents", "data.pairs")):
+            if folder_of(module, 2) == one:
+                assert other not in {folder_of(name, 2) for name in others}, module
+
+
+def names_of_tasks() -> set[str]:
+    """Returns what only tasks may name: their names, modules and classes."""
+    found = set(TASKS) | {name.replace("-", "_") for name in TASKS}
+    for module, path in MODULES.items():
+        if folder_of(module, 2).startswith("tasks."):
+            found |= {node.name for node in tree(path).body if isinstance(node, ast.ClassDef)}
+    return found | {"TransductionConfig"}
+
+
+@pytest.mark.parametrize("module", ABOVE_TASKS)
+def test_no_task_is_named_above_the_tasks(module: str) -> None:
+    words = set(re.findall(r"[\w-]+", MODULES[module].read_text(encoding="utf-8")))
+    words |= {part for word in words for part in re.findall(r"\w+", word)}
+    assert not words & names_of_tasks()
+
+
+def test_what_tasks_are_called_is_found_where_it_stands() -> None:
+    assert {"translation", "language_model", "TranslationConfig", "Generator"} <= names_of_tasks()
+
+
+def test_only_a_few_read_configuration_files() -> None:
     for module, path in MODULES.items():
         libraries = {name.split(".")[0] for node in ast.walk(tree(path)) for name in imported(node)}
-        if module.split(".")[0] not in ("config", "experiment", "runs", "commands", "cli"):
+        if part_of(module) not in ("config", "runs"):
             assert not libraries & {"yaml", "jsonargparse"}, module
-
-
-def functions(path: Path) -> Iterator[Function]:
-    return (node for node in ast.walk(tree(path)) if isinstance(node, Function))
 
 
 def test_imports_stand_at_the_top() -> None:
@@ -152,26 +159,30 @@ def test_imports_stand_at_the_top() -> None:
         ), f"{module}: {found}"
 
 
+def test_private_operators_of_torch_stand_in_one_file() -> None:
+    for module, path in MODULES.items():
+        text = path.read_text(encoding="utf-8")
+        assert module == "nn.linear" or not re.search(r"torch\.(ops\.|_int_mm)", text), module
+
+
 @pytest.mark.parametrize("path", HELD, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_function_is_longer_than_60_lines(path: Path) -> None:
+def test_no_function_and_no_file_is_long(path: Path) -> None:
     for function in functions(path):
-        length = (function.end_lineno or 0) - function.lineno + 1
-        assert length <= 60, f"{function.name} has {length} lines"
+        assert length(function) <= LONGEST, f"{function.name} has {length(function)} lines"
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MOST_LINES, f"{path.name} has {lines} lines"
 
 
-def test_a_choice_s_names_are_the_keys_of_its_table() -> None:
-    for module, choice, table in CHOICES:
-        found = import_module(f"seq2seq.{module}")
-        assert set(get_args(getattr(found, choice))) == getattr(found, table).keys(), choice
+def test_nine_of_ten_functions_are_short() -> None:
+    lengths = [length(function) for path in MODULES.values() for function in functions(path)]
+    assert quantiles(lengths, n=10)[-1] <= USUALLY_LONGEST
 
 
-def test_every_tokenizer_has_its_maker() -> None:
-    found = import_module("seq2seq.text.tokenizers")
-    kinds = set(get_args(found.TokenizerKind))
-    subwords = {name for kind in get_args(found.TokenizerKind) for name in get_args(kind)}
-    subwords |= set(get_args(found.SubwordKind))
-    names = {kind for kind in kinds if isinstance(kind, str)} | subwords
-    assert names == found.FIXED.keys() | set(get_args(found.SubwordKind))
+def test_every_task_is_where_the_registry_says() -> None:
+    for entry in TASKS.values():
+        assert import_module(entry.verbs).VERBS
+        module, _, name = entry.task.partition(":")
+        assert getattr(import_module(module), name)
 
 
 def test_asserts_only_tell_types() -> None:

@@ -24,9 +24,12 @@ import yaml
 import seq2seq
 from seq2seq import __version__
 from seq2seq import config as configuration
-from seq2seq.cli import EXAMPLES, main, make_parser
+from seq2seq.cli import main
+from seq2seq.cli.main import make_parser
+from seq2seq.cli.verbs import TRAIN, Served, all_verbs
 from seq2seq.nn.linear import Linear, SearchPrecision, linear
-from seq2seq.tasks import TASKS
+from seq2seq.tasks.registry import TASKS
+from seq2seq.tasks.task import named
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
 TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -342,7 +345,8 @@ def test_train_refuses_tables_without_the_columns(
 
 
 def test_a_changed_configuration_is_told_key_by_key(refused: Refused) -> None:
-    assert refused("train config.yaml --model.encoder.hidden_size 16 --train.seed 3") == (
+    text = refused("train config.yaml --model.encoder.hidden_size 16 --train.seed 3")
+    assert text.startswith(
         "run was begun with another configuration (model.encoder.hidden_size: 8 -> 16; "
         "train.seed: 1 -> 3); undo the change, or name a new folder with --folder"
     )
@@ -648,13 +652,20 @@ def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
 
 
 def test_verbs_of_other_tasks(refused: Refused) -> None:
-    generate = "run: its task is translation; use `seq2seq translate`"
-    translate = "lm: its task is language-model; use `seq2seq generate`"
-    assert refused("generate run") == generate
-    assert refused("translate lm test.de") == translate
-    assert refused("translate run test.de --ensemble lm") == translate
-    message = "text.yaml: its task is language-model; only pairs are checked"
-    assert refused("data check text.yaml") == message
+    assert refused("generate run") == (
+        "run: its task is translation, which has no `generate`; it has translate, evaluate, data "
+        "check"
+    )
+    assert refused("translate lm test.de") == (
+        "lm: its task is language-model, which has no `translate`; it has evaluate, generate"
+    )
+    assert refused("translate run test.de --ensemble lm") == (
+        "lm: its task is language-model, which cannot be used here; seq2seq.load loads any run"
+    )
+    assert refused("data check text.yaml") == (
+        "text.yaml: its task is language-model, which has no `data check`; it has evaluate, "
+        "generate"
+    )
     assert refused("train poem.yaml") == (
         "poem.yaml: task: must be one of translation, transduction, language-model, got "
         "'language-modle'; did you mean 'language-model'?"
@@ -726,7 +737,7 @@ def test_verbs_pass_the_precision_on(ran: Ran, monkeypatch: pytest.MonkeyPatch) 
         asked.add(precision)
         return linear(weight, precision, bounded=bounded)
 
-    monkeypatch.setattr("seq2seq.models.folded.linear", packed)
+    monkeypatch.setattr("seq2seq.nn.kernel_cells.linear", packed)
     for line in ("translate run test.de", "evaluate run", "generate lm --length 9 --no-end"):
         for precision in ("float32", "int8"):
             asked.clear()
@@ -770,8 +781,8 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --pairs test.de",
-            "--pairs: must be named *.tsv or *.jsonl (.gz too), or be a folder of datasets, got "
-            "'test.de'",
+            "--pairs: must be named *.tsv, *.jsonl, *.ndjson (.gz too), or be a folder of "
+            "datasets, got 'test.de'",
         ),
         (
             "evaluate run --pairs shrt.tsv",
@@ -784,7 +795,8 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --text text.txt",
-            "--text: is for language models; give --pairs, or --source and --reference",
+            "--text: is for language-model; run is a run of translation, see `seq2seq evaluate "
+            "run --help`",
         ),
         ("evaluate run --mistakes -1", "--mistakes: must be at least 0, got -1"),
         (
@@ -797,20 +809,24 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --window 5",
-            "--window: is for language models; give --pairs, or --source and --reference",
+            "--window: is for language-model; run is a run of translation, see `seq2seq evaluate "
+            "run --help`",
         ),
         (
             "evaluate lm --beam-size 3",
-            "--beam-size: is for pairs; lm is a language model, see --text",
+            "--beam-size: is for translation, transduction; lm is a run of language-model, see "
+            "`seq2seq evaluate lm --help`",
         ),
         (
             "evaluate lm --lowercase",
-            "--lowercase: is for pairs; lm is a language model, see --text",
+            "--lowercase: is for translation, transduction; lm is a run of language-model, see "
+            "`seq2seq evaluate lm --help`",
         ),
         *(
             (
                 f"evaluate lm --{words}",
-                f"--{words.split()[0]}: is for pairs; lm is a language model, see --text",
+                f"--{words.split()[0]}: is for translation, transduction; lm is a run of "
+                "language-model, see `seq2seq evaluate lm --help`",
             )
             for words in (
                 "source test.de --reference test.en",
@@ -826,7 +842,8 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --documents line",
-            "--documents: is for language models; give --pairs, or --source and --reference",
+            "--documents: is for language-model; run is a run of translation, see `seq2seq "
+            "evaluate run --help`",
         ),
         (
             "evaluate lm --documents sentence",
@@ -905,9 +922,10 @@ def test_evaluate_cuts_texts_into_the_documents_of_the_configuration(
 def test_evaluate_needs_a_text(ran: Ran, refused: Refused, tmp_path: Path) -> None:
     config = {**yaml.safe_load(TEXT_CONFIG), "folder": f"{tmp_path}/lists"}
     del config["data"]["train"], config["data"]["valid"]
-    seq2seq.train(config, train_texts=[TEXT], valid_texts=[TEXT])
+    seq2seq.train(config, data={"train": [TEXT], "valid": [TEXT]})
     assert refused(f"evaluate {tmp_path}/lists") == (
-        f"{tmp_path}/lists: its configuration has neither data.test nor data.valid; give --text"
+        f"{tmp_path}/lists: its configuration has neither data.test nor data.valid; give --text "
+        "(in Python: documents)"
     )
     assert "state:carried" in ran(f"evaluate {tmp_path}/lists --text text.txt")
 
@@ -946,7 +964,7 @@ def test_evaluate_needs_a_test_set(refused: Refused, tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(settings))
     assert refused(f"evaluate {tmp_path}/run") == (
         f"{tmp_path}/run: its configuration has no data.test; give --pairs, or --source and "
-        "--reference"
+        "--reference (in Python: pairs)"
     )
 
 
@@ -997,7 +1015,8 @@ def test_a_prefix_shows_its_section_only(ran: Ran) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_yaml_loads_as_the_defaults(task: str, ran: Ran, tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(ran(f"config {task} --format yaml"))
-    assert configuration.load(TASKS[task], tmp_path / "all.yaml") == TASKS[task]()
+    kind = named(task).config
+    assert configuration.load(kind, tmp_path / "all.yaml") == kind()
 
 
 @pytest.mark.parametrize(
@@ -1160,8 +1179,8 @@ def test_data_check_needs_data(refused: Refused) -> None:
         ("", "the following arguments are required: VERB; see `seq2seq --help`"),
         (
             "trian",
-            "VERB: must be one of train, translate, generate, evaluate, score, info, config, "
-            "average, tokenizer, data, got 'trian'; did you mean 'train'?",
+            "VERB: must be one of train, translate, evaluate, data, generate, score, info, config, "
+            "average, tokenizer, got 'trian'; did you mean 'train'?",
         ),
         (
             "tokenizer encod",
@@ -1192,7 +1211,7 @@ def test_ctrl_c(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seq2seq.commands.info", stop)
+    monkeypatch.setattr("seq2seq.cli.commands.info", stop)
     assert refused("info run", code=130) == "interrupted"
 
 
@@ -1228,19 +1247,20 @@ HELP = dict(parsers(make_parser()))
 
 @pytest.mark.parametrize("verb", HELP)
 def test_help_has_five_examples_and_each_can_be_parsed(verb: str) -> None:
-    assert set(HELP) == set(EXAMPLES)
     examples = HELP[verb].partition("examples:\n")[2].strip().splitlines()
-    assert len(examples) == 5
+    served = all_verbs().get(verb, [Served(TRAIN)])
+    assert len(examples) == 5 * len(served)
     for example in examples:
         commands = [part for part in example.split("|") if part.split()[0] == "seq2seq"]
         assert commands, example
         for command in commands:
             words = shlex.split(command.partition(" > ")[0])[1:]
             options = make_parser().parse_args(words)
-            assert options.verb.split() == words[: len(options.verb.split())]
+            name = options.served[0].verb.name.split()
+            assert name == words[: len(name)]
             for key in options.keys[::2]:
                 assert key.startswith("--"), example
-    assert len({example.strip() for example in examples}) == 5
+    assert len({example.strip() for example in examples}) == len(examples)
 
 
 WATCH = """
@@ -1249,7 +1269,7 @@ from seq2seq.cli import main
 try:
     main(sys.argv[1:])
 finally:
-    heavy = {"torch", "datasets", "sentencepiece", "numpy", "seq2seq.commands"} & set(sys.modules)
+    heavy = {"torch", "datasets", "sentencepiece", "numpy", "seq2seq.experiment"} & set(sys.modules)
     assert not heavy, heavy
 """
 
@@ -1263,3 +1283,39 @@ def test_help_comes_at_once(verb: str) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.3
+
+
+# --- verbs by task
+
+
+def helped(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit:
+        main([*shlex.split(words), "--help"])
+    assert exit.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_help_of_a_shared_verb_is_that_of_the_run_s_task(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs, text, both = (helped(f"evaluate{run}", capsys) for run in (" run", " lm", ""))
+    assert "--pairs" in pairs
+    assert "--window" not in pairs
+    assert "--window" in text
+    assert "--pairs" not in text
+    assert both.index("options for translation, transduction:") < both.index("--pairs")
+    assert both.index("options for language-model:") < both.index("--window")
+    assert both.index("--pairs") < both.index("options for language-model:")
+    for shown in (pairs, text, both):
+        assert shown.count("--checkpoint NAME") >= 1
+
+
+def test_a_run_is_found_among_options_and_their_values(ran: Ran) -> None:
+    assert "state:carried" in ran("evaluate --window 5 --format table lm")
+    assert "exact" in ran("evaluate --lowercase run --metrics exact bleu --ensemble run")
+
+
+def test_the_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "seq2seq", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"seq2seq {seq2seq.__version__}\n"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq import config
+from seq2seq.config.files import Loader
 from seq2seq.errors import ConfigError, OneOf, require
 
 
@@ -399,7 +400,7 @@ experiments = st.builds(
 def test_what_is_dumped_is_read_again(experiment: Experiment) -> None:
     text = config.dump(experiment)
     assert config.from_mapping(Experiment, yaml.safe_load(text)) == experiment
-    strictly = yaml.load(text, config._Loader)  # the loader that files go through
+    strictly = yaml.load(text, Loader)  # the loader that files go through
     assert config.from_mapping(Experiment, strictly) == experiment
     assert config.from_mapping(Experiment, SOURCE, config.flatten(experiment)) == experiment
     assert config.differences(experiment, experiment) == []

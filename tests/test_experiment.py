@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 import torch
 
+import seq2seq
 from seq2seq import config as configuration
-from seq2seq.data.sources import Pair
+from seq2seq.data.pairs.corpus import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.experiment import average, describe_run, evaluate, resolve, train
-from seq2seq.inference import Translator
-from seq2seq.runs import Run, read_config
-from seq2seq.search.stepper import SearchConfig
-from seq2seq.tasks import TranslationConfig
+from seq2seq.experiment import average, resolve, train
+from seq2seq.runs.describe import describe
+from seq2seq.runs.folder import Run
+from seq2seq.search.config import SearchConfig
+from seq2seq.tasks.task import read_config
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.evaluation import EvaluationConfig, evaluate_pairs
+from seq2seq.tasks.translation.translator import Translator
 from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.interruption import Interrupted
-from seq2seq.training.trainer import AnyBatch, Trainer
+from seq2seq.training.trainer import Trainer
 
 PAIRS: list[Pair] = [(f"satz {n}", f"sentence {n}") for n in range(24)]
 BASE: dict[str, Any] = {
@@ -52,8 +56,7 @@ def go(folder: Path, pairs: list[Pair] | None = None, **given: Any) -> Run:
     return train(
         {**BASE, "folder": str(folder)},
         overrides,
-        train_pairs=pairs or PAIRS,
-        valid_pairs=PAIRS[:6],
+        data={"train": pairs or PAIRS, "valid": PAIRS[:6]},
         dry_run=dry_run,
     )
 
@@ -91,7 +94,7 @@ def test_the_run_folder_holds_all_that_belongs_to_the_run(finished: Run) -> None
 
 
 def test_a_description(finished: Run) -> None:
-    text = describe_run(finished.folder)
+    text = describe(finished.folder)
     lines = {line.split()[0]: line for line in text.splitlines()}
     assert lines["trained"].startswith("trained      6 steps, ")
     assert "step-0000006, step-0000004, step-0000002" in lines["checkpoints"]
@@ -137,11 +140,55 @@ def test_the_usual_epochs_are_for_want_of_another_end(
     assert resolve(mapping, overrides).train.epochs == epochs
 
 
+def test_a_value_that_is_a_key_s_name(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {steps: 5}\n")
+    resolved = resolve(path, ["--folder", "task", "--train.seed", "2"])
+    assert (resolved.task, resolved.folder, resolved.train.seed) == ("translation", "task", 2)
+    assert resolve(path, ["--task", "transduction", "--folder=x"]).task == "transduction"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["--train", "{epochs: 3, steps: 100}"],
+        {"train": {"epochs": 3, "steps": 100}},
+        {"train.epochs": 3, "train.steps": 100},
+        ["--train.epochs=3", "--train.steps", "100"],
+    ],
+)
+def test_epochs_given_in_a_section_count(overrides: dict[str, object] | list[str]) -> None:
+    train = resolve({}, overrides).train
+    assert (train.epochs, train.steps) == (3, 100)
+
+
+def test_a_configuration_may_be_an_object() -> None:
+    config = TranslationConfig(joint_tokenizer=True)
+    resolved = resolve(config, {"train.seed": 7})
+    assert resolved == resolve({"joint_tokenizer": True, "train.epochs": 20}, {"train.seed": 7})
+
+
 def test_evaluation(finished: Run) -> None:
     translator = Translator.load(finished.folder)
-    scores, found = evaluate(translator, PAIRS[:3], ["bleu", "exact"])
-    assert len(found) == 3
-    assert [score.name.lower() for score in scores] == ["bleu", "exact"]
+    settings = EvaluationConfig(metrics=("bleu", "exact"))
+    found = evaluate_pairs(translator, PAIRS[:3], settings)
+    assert len(found.translations) == 3
+    assert [score.name.lower() for score in found.scores] == ["bleu", "exact"]
+
+
+def test_evaluation_of_a_run(finished: Run) -> None:
+    (score,) = seq2seq.evaluate(finished.folder, PAIRS[:3], {"metrics": ["exact"]})
+    translator = Translator.load(finished.folder)
+    settings = EvaluationConfig(metrics=("exact",))
+    assert [score] == evaluate_pairs(translator, PAIRS[:3], settings).scores
+    usual = [score.name.lower() for score in seq2seq.evaluate(finished.folder, PAIRS[:3])]
+    assert usual == ["bleu", "chrf2", "exact"]
+    with pytest.raises(
+        ConfigError, match=r"^settings: metric: unknown key; did you mean 'metrics'"
+    ):
+        seq2seq.evaluate(finished.folder, PAIRS, {"metric": ["exact"]})
+    with pytest.raises(ConfigError, match=r"its configuration has no data.test; give"):
+        seq2seq.evaluate(finished.folder)
 
 
 # --- the same folder again
@@ -161,7 +208,7 @@ def test_going_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_config(folder).train.steps == 8
     with pytest.raises(ConfigError) as error:
         go(folder, train__steps=8, train__seed=2, model__encoder__cell="gru")
-    assert str(error.value) == (
+    assert str(error.value).startswith(
         f"{folder} was begun with another configuration (model.encoder.cell: lstm -> gru; "
         "train.seed: 1 -> 2); undo the change, or name a new folder with --folder"
     )
@@ -262,7 +309,7 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path, there: bool) -> None:
         go(folder, data__filters__max_source_length=1)
     assert not folder.exists()
     with pytest.raises(DataError, match=r"^train pairs: none given; at least one is needed$"):
-        train(BASE, train_pairs=[], valid_pairs=PAIRS)
+        train(BASE, data={"train": [], "valid": PAIRS})
     with pytest.raises(ConfigError, match=r"^data.train: is required; give data.train.source"):
         train({**BASE, "folder": str(folder)})
     assert not folder.exists()
@@ -273,7 +320,7 @@ def test_rows_that_are_no_pairs_are_one_line() -> None:
     code = """import seq2seq
 from seq2seq.errors import DataError
 try:
-    seq2seq.train({}, train_pairs=[("a", "b"), "ab"])
+    seq2seq.train({}, data={"train": [("a", "b"), "ab"]})
 except DataError as error:
     print(error)
 """
@@ -312,7 +359,7 @@ def test_a_run_stopped_before_its_first_validation_is_described(
 ) -> None:
     update = Trainer.update
 
-    def stop(trainer: Trainer, group: list[AnyBatch]) -> None:
+    def stop(trainer: Trainer[Any], group: list[Any]) -> None:
         update(trainer, group)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -321,14 +368,14 @@ def test_a_run_stopped_before_its_first_validation_is_described(
         patch.setattr(Trainer, "update", stop)
         with pytest.raises(Interrupted, match=r"^stopped by SIGTERM after saving step-0000001; "):
             go(folder)
-    text = describe_run(folder)
+    text = describe(folder)
     assert "trained      1 steps" in text
     assert "best" not in text
     assert go(folder).best["valid_loss"] > 0
     for name in Checkpoints(folder / "checkpoints").names():
         (folder / "checkpoints" / name / "state.json").unlink()
     with pytest.raises(CheckpointError, match="no undamaged checkpoint is left in"):
-        describe_run(folder)
+        describe(folder)
 
 
 def test_the_log_file_begins_with_the_summary(tmp_path: Path) -> None:
@@ -345,7 +392,7 @@ def test_the_log_file_begins_with_the_summary(tmp_path: Path) -> None:
         "train": {"steps": 1},
     }
     pairs = [("a", "b"), ("a a", "b b")]
-    train(config, train_pairs=pairs, valid_pairs=pairs)
+    train(config, data={"train": pairs, "valid": pairs})
     text = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
     assert "INFO data: 2 pairs" in text
     assert "INFO parameters" in text

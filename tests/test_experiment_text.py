@@ -11,14 +11,15 @@ import torch
 
 import seq2seq
 from seq2seq import config as configuration
-from seq2seq.data.texts import Texts
-from seq2seq.errors import ConfigError, DataError
-from seq2seq.experiment import average, describe_run, evaluate_text, resolve
-from seq2seq.generation import Generator
-from seq2seq.nn.recurrent import CellName
-from seq2seq.runs import Run, read_config
-from seq2seq.tasks import LanguageModelTaskConfig
-from seq2seq.text.tokenizers import TokenizerKind
+from seq2seq.data.documents.texts import Texts
+from seq2seq.errors import ConfigError, DataError, Seq2SeqError
+from seq2seq.experiment import average, resolve
+from seq2seq.runs.describe import describe
+from seq2seq.runs.folder import Run
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.language_model.evaluation import EvaluationConfig, evaluate_text
+from seq2seq.tasks.language_model.generator import Generator
+from seq2seq.tasks.task import read_config
 from seq2seq.training.checkpoint import Checkpoints
 
 TEXTS = ["the cat sat on the mat.\n", "a rat ran to the cat,\n\tand sat.\n", "ratatat!"] * 3
@@ -40,11 +41,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def go(folder: Path, texts: list[str] = TEXTS, valid: list[str] = VALID, **given: Any) -> Run:
+def go(folder: Path, texts: list[str] | str = TEXTS, valid: list[str] = VALID, **given: Any) -> Run:
     dry_run = given.pop("dry_run", False)
     own = {**CONFIG, "folder": str(folder), "data.cache": str(folder.parent / "cache")}
     overrides = {key.replace("__", "."): value for key, value in given.items()}
-    return seq2seq.train(own, overrides, train_texts=texts, valid_texts=valid, dry_run=dry_run)
+    return seq2seq.train(own, overrides, data={"train": texts, "valid": valid}, dry_run=dry_run)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def steps(folder: Path) -> int:
     ("kind", "cell", "size"),
     [("char", "gru", 0), ("byte", "rnn", 0), ("word", "lstm", 0), ("bpe", "gru", 300)],
 )
-def test_every_tokenizer(tmp_path: Path, kind: TokenizerKind, cell: CellName, size: int) -> None:
+def test_every_tokenizer(tmp_path: Path, kind: str, cell: str, size: int) -> None:
     run = go(
         tmp_path / "run", text__tokenizer=kind, text__vocab_size=size, model__layers__cell=cell
     )
@@ -100,7 +101,7 @@ def test_the_run_folder_holds_all_that_belongs_to_the_run(finished: Run) -> None
 
 
 def test_a_description(finished: Run) -> None:
-    lines = dict(line.split(maxsplit=1) for line in describe_run(finished.folder).splitlines())
+    lines = dict(line.split(maxsplit=1) for line in describe(finished.folder).splitlines())
     generator = Generator.load(finished.folder, device="cpu")
     parameters = sum(one.numel() for one in generator.model.parameters())
     assert lines["task"] == "language-model"
@@ -122,17 +123,17 @@ def test_averaging(finished: Run) -> None:
 
 def test_evaluation_is_what_validation_measured(finished: Run, tmp_path: Path) -> None:
     generator = Generator.load(finished.folder, device="cpu")
-    scores = evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=6)
+    scores = evaluate_text(generator, Texts.of(VALID), EvaluationConfig(window=6))
     keys = ("valid_loss", "bits_per_character", "windows_loss")
     found = [scores[index].value for index in (0, 1, 3)]
     assert found == pytest.approx([finished.best[key] for key in keys], rel=1e-6)
     assert scores[2].value == pytest.approx(math.exp(scores[0].value))
     assert scores[0].signature == "tokens:32|characters:30|state:carried"
     assert scores[3].signature == "tokens:32|characters:30|state:zero every 6 tokens"
-    alone = evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=0)
+    alone = evaluate_text(generator, Texts.of(VALID), EvaluationConfig(window=0))
     assert alone == scores[:3]
     with pytest.raises(ConfigError, match=r"^window: must be at least 0, got -1$"):
-        evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=-1)
+        EvaluationConfig(window=-1)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_evaluation_is_what_validation_measured(finished: Run, tmp_path: Path) -
 def test_signatures_of_what_is_lost(tmp_path: Path, given: dict[str, Any], told: str) -> None:
     run = go(tmp_path / "run", train__steps=1, train__validate_every=1, **given)
     generator = Generator.load(run.folder, device="cpu")
-    scores = evaluate_text(generator, Texts.of(VALID), tmp_path / "cache", window=6)
+    scores = evaluate_text(generator, Texts.of(VALID), EvaluationConfig(window=6))
     assert scores[0].signature.partition("|state:carried")[2] == told
     assert scores[3].signature.partition("|state:zero every 6 tokens")[2] == told
 
@@ -181,7 +182,7 @@ def test_going_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert weight.equal(names[1].model[name])
     with pytest.raises(ConfigError) as error:
         go(folder, train__steps=7, train__average=0.5, model__layers__cell="gru")
-    assert str(error.value) == (
+    assert str(error.value).startswith(
         f"{folder} was begun with another configuration (model.layers.cell: lstm -> gru; "
         "train.average: 0.0 -> 0.5); undo the change, or name a new folder with --folder"
     )
@@ -236,36 +237,50 @@ def test_unknown_characters_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
 def test_texts_may_come_from_an_iterator(finished: Run, tmp_path: Path) -> None:
     own = {**CONFIG, "folder": str(tmp_path / "run"), "data.cache": str(tmp_path / "cache")}
     valid = (text for text in VALID)
-    run = seq2seq.train(own, {"train.average": 0.9}, train_texts=iter(TEXTS), valid_texts=valid)
+    run = seq2seq.train(own, {"train.average": 0.9}, data={"train": iter(TEXTS), "valid": valid})
     assert run.best["valid_loss"] == finished.best["valid_loss"]
 
 
-def test_one_text_is_no_list_of_texts() -> None:
-    with pytest.raises(ConfigError, match="train texts: must be a list of documents, got one text"):
-        seq2seq.train(CONFIG, train_texts="the cat", valid_texts=VALID)
+def test_one_text_is_one_document(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", texts="the cat sat on the mat. " * 20)
+    facts = (run.folder / "train.log").read_text(encoding="utf-8")
+    assert "data: 1 documents" in facts
 
 
 @pytest.mark.parametrize(
-    ("task", "given", "text"),
+    ("task", "data", "text"),
     [
         (
             "language-model",
-            {"train_pairs": [("a", "b")]},
-            "train_pairs, valid_pairs: must be left out where the task is language-model; "
-            "give train_texts and valid_texts",
+            {"train": [("a", "b")]},
+            "train texts: document 1: must be text, got ('a', 'b')",
         ),
         (
             "translation",
-            {"valid_texts": ["a"]},
-            "train_texts, valid_texts: must be left out where the task is translation; "
-            "give train_pairs and valid_pairs",
+            {"train": ["a"]},
+            "train pairs: row 0: must be a source and a target text, got 'a'",
+        ),
+        (
+            "translation",
+            {"tests": [("a", "b")]},
+            "data: must have the keys train and valid, got 'tests'",
         ),
     ],
 )
-def test_data_of_the_other_kind(task: str, given: dict[str, Any], text: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        seq2seq.train({"task": task}, **given)
+def test_data_of_another_kind(task: str, data: dict[str, Any], text: str) -> None:
+    with pytest.raises(Seq2SeqError) as error:
+        seq2seq.train({"task": task}, data=data)
     assert str(error.value) == text
+
+
+def test_the_old_names_of_data_still_work_and_say_so(tmp_path: Path) -> None:
+    config = {**CONFIG, "folder": str(tmp_path / "run")}
+    with pytest.warns(FutureWarning) as told:
+        seq2seq.train(config, train_texts=TEXTS, valid_texts=VALID)
+    assert [str(warning.message) for warning in told] == [
+        'train_texts is now data={"train": ...}; it goes in version 0.3',
+        'valid_texts is now data={"valid": ...}; it goes in version 0.3',
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 
 import seq2seq
 from seq2seq.cli import main
-from seq2seq.data.sources import Pair
-from seq2seq.experiment import evaluate
-from seq2seq.inference import Translator
-from seq2seq.runs import read_config
-from seq2seq.tasks import TransductionConfig
+from seq2seq.data.pairs.corpus import Pair
+from seq2seq.tasks.task import read_config
+from seq2seq.tasks.transduction import TransductionConfig
+from seq2seq.tasks.translation.evaluation import EvaluationConfig, evaluate_pairs
+from seq2seq.tasks.translation.translator import Translator
 from seq2seq.text.pipeline import Pipeline
 
 CONFIG: dict[str, Any] = {
@@ -56,7 +56,7 @@ def trained(place: Path, pairs: list[Pair], **given: Any) -> Path:
     """Learns some pairs by heart."""
     own = {**CONFIG, "folder": str(place / "run"), "data.cache": str(place / "cache")}
     overrides = {key.replace("__", "."): value for key, value in given.items()}
-    return seq2seq.train(own, overrides, train_pairs=pairs, valid_pairs=pairs).folder
+    return seq2seq.train(own, overrides, data={"train": pairs, "valid": pairs}).folder
 
 
 def answers(folder: Path, sources: list[str]) -> list[str]:
@@ -171,9 +171,10 @@ def test_hangul_is_written_whole(form: Literal["NFC", "NFD"], tmp_path: Path) ->
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     (row,) = [row for row in map(json.loads, lines) if "valid_loss" in row]
     assert row["wer"] == 0
-    scores, found = evaluate(Translator.load(folder, device="cpu"), pairs, ["wer", "cer"])
-    assert [score.value for score in scores] == [0, 0]
-    assert found == words
+    settings = EvaluationConfig(metrics=("wer", "cer"))
+    found = evaluate_pairs(Translator.load(folder, device="cpu"), pairs, settings)
+    assert [score.value for score in found.scores] == [0, 0]
+    assert found.translations == words
 
 
 # --- two languages in one model

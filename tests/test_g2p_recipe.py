@@ -19,9 +19,10 @@ from recipes.g2p import run as recipe
 from recipes.g2p.data import STEM, split
 from seq2seq import experiment
 from seq2seq.errors import Seq2SeqError
-from seq2seq.inference import Translator
-from seq2seq.runs import Run, read_config
-from seq2seq.tasks import TransductionConfig
+from seq2seq.runs.folder import Run
+from seq2seq.tasks.task import read_config, read_config_of
+from seq2seq.tasks.transduction import TransductionConfig
+from seq2seq.tasks.translation.translator import Translator
 from seq2seq.training.interruption import Interrupted
 
 SMALL = shlex.split("""
@@ -167,7 +168,7 @@ def test_holdout_opens_neither_dev_nor_test(data: Path, tmp_path: Path) -> None:
     assert list(results) == ["held"]
     assert list(results["held"]["aab"]["scores"]) == ["seed 1"]
     assert (folder / "held" / "aab.held.tsv").exists()
-    config = read_config(folder / "aab-1")
+    config = read_config_of(TransductionConfig, folder / "aab-1")
     assert config.data.test is None
     assert not (folder / "data" / "aab_dev.tsv").exists()
 
@@ -317,8 +318,8 @@ def test_wrong_options(
 
 
 def test_keys_and_options_may_stand_in_any_order() -> None:
-    options, keys = recipe.parse(
+    options = recipe.parse(
         ["--train.epochs", "2", "data", "--jobs", "3", "kor", "--model.encoder.cell=gru", "fre"]
     )
     assert (options.data, options.languages, options.jobs) == (Path("data"), ["kor", "fre"], 3)
-    assert keys == ["--train.epochs", "2", "--model.encoder.cell=gru"]
+    assert options.keys == ["--train.epochs", "2", "--model.encoder.cell=gru"]

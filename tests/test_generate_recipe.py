@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import seq2seq
 from seq2seq import config as configuration
-from seq2seq.tasks import LanguageModelTaskConfig
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "python-source"

@@ -17,19 +17,18 @@ from torch import Tensor
 
 import seq2seq
 from seq2seq.data.layout import flatten, pad
-from seq2seq.data.sources import Pair
+from seq2seq.data.pairs.corpus import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError, Seq2SeqError
-from seq2seq.generation import FIXED_ROWS, Generator, Surprisal
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.models.step import Step
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, build_language_model
 from seq2seq.nn.decoder import DecoderState
 from seq2seq.nn.linear import has_int8
 from seq2seq.nn.recurrent import RecurrentConfig
-from seq2seq.search.sampling import SamplingConfig
+from seq2seq.search.config import SamplingConfig
 from seq2seq.symbols import BOS, EOS, PAD, UNK
-from seq2seq.tensors import TextBatch
+from seq2seq.tasks.language_model.generator import FIXED_ROWS, Generator
+from seq2seq.tasks.language_model.surprisal import Surprisal
+from seq2seq.tensors import Step, TextBatch
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
-from seq2seq.text.tokenizers import TokenizerKind
 
 TEXT = "the cat sat on the mat. the dog ran, and the cow sang.\n"
 SCRIPTS = "añ한😀x é中\n🙂! ab  ab 1.5 (so) 👩‍🚀 ok"
@@ -54,7 +53,7 @@ REPLACED = "\N{REPLACEMENT CHARACTER}"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("runs")
     own = {**CONFIG, "folder": str(place / "text"), "data.cache": str(place / "cache")}
-    return seq2seq.train(own, train_texts=[TEXT * 5] * 4, valid_texts=[TEXT]).folder
+    return seq2seq.train(own, data={"train": [TEXT * 5] * 4, "valid": [TEXT]}).folder
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def generator(folder: Path) -> Generator:
 
 
 @cache
-def pipeline_of(kind: TokenizerKind) -> Pipeline:
+def pipeline_of(kind: str) -> Pipeline:
     size = 300 if kind in ("bpe", "unigram") else 0
     config = PipelineConfig(tokenizer=kind, vocab_size=size)
     return Pipeline.train(config, [SCRIPTS, "ab ab", *SCRIPTS], key="text")
@@ -72,11 +71,11 @@ def pipeline_of(kind: TokenizerKind) -> Pipeline:
 class Scripted(LanguageModel):
     """Gives the same log-probabilities whatever was read, place after place; then ends the text."""
 
-    apart = False
-
     def __init__(self, places: Sequence[dict[int, float]], vocab_size: int) -> None:
         layers = RecurrentConfig(cell="gru", hidden_size=1)
-        super().__init__(LanguageModelConfig(embedding_size=1, layers=layers), vocab_size)
+        config = LanguageModelConfig(embedding_size=1, layers=layers)
+        plain = build_language_model(config, vocab_size)
+        super().__init__(config, plain.input, plain.decoder, plain.head)
         self.places = places
         self.vocab_size = vocab_size
         self.steps = 0
@@ -84,7 +83,7 @@ class Scripted(LanguageModel):
     def read(self, batch: TextBatch, carried: Tensor | None = None) -> tuple[Tensor, DecoderState]:
         return torch.zeros(*batch.target_in.values.shape, 1), self.start(len(batch.fresh))
 
-    def step(self, state: DecoderState, tokens: Tensor) -> Step:
+    def step(self, memory: None, state: DecoderState, tokens: Tensor) -> Step[DecoderState]:
         self.steps += 1
         place = int(state.layers[0, 0, 0])
         log_probs = torch.full((len(tokens), 1, self.vocab_size), -torch.inf)
@@ -97,12 +96,10 @@ class Scripted(LanguageModel):
 
 def scripted(pipeline: Pipeline, places: Sequence[dict[int, float]]) -> Generator:
     model = Scripted(places, len(pipeline)).eval()
-    generator = Generator(model, pipeline, SamplingConfig())
-    generator.stepper = model  # type: ignore[assignment]
-    return generator
+    return Generator(model, pipeline, SamplingConfig())
 
 
-def reciting(text: str, kind: TokenizerKind = "char") -> Generator:
+def reciting(text: str, kind: str = "char") -> Generator:
     """Returns a generator that can only say one text."""
     pipeline = pipeline_of(kind)
     return scripted(pipeline, [{one: 1.0} for one in pipeline.encode([text])[0]])
@@ -202,7 +199,7 @@ def test_a_prompt_may_be_read_in_parts(
     prompt = TEXT[:41]
     expected = generator(prompt, length=50, seed=1), generator.score(prompt).bits
     for size in (1, 3, 40, 41):
-        monkeypatch.setattr("seq2seq.generation.STEPS_AT_ONCE", size)
+        monkeypatch.setattr("seq2seq.tasks.language_model.generator.STEPS_AT_ONCE", size)
         assert generator(prompt, length=50, seed=1) == expected[0]
         np.testing.assert_allclose(generator.score(prompt).bits, expected[1], atol=1e-5)
 
@@ -260,7 +257,7 @@ def test_requests_that_make_no_sense(
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe", "unigram"])
-def test_a_length_counts_whole_characters(kind: TokenizerKind) -> None:
+def test_a_length_counts_whole_characters(kind: str) -> None:
     text = "añ한😀 é\N{ZERO WIDTH JOINER}🚀b"
     generator = reciting(text, kind)
     for length in range(1, len(text) + 2):
@@ -270,11 +267,13 @@ def test_a_length_counts_whole_characters(kind: TokenizerKind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
-def test_a_random_model_keeps_to_the_length(kind: TokenizerKind) -> None:
+def test_a_random_model_keeps_to_the_length(kind: str) -> None:
     pipeline = pipeline_of(kind)
     torch.manual_seed(1)
     layers = RecurrentConfig(hidden_size=4)
-    model = LanguageModel(LanguageModelConfig(embedding_size=4, layers=layers), len(pipeline))
+    model = build_language_model(
+        LanguageModelConfig(embedding_size=4, layers=layers), len(pipeline)
+    )
     generator = Generator(model.eval(), pipeline, SamplingConfig())
     for length in (1, 7, 50):
         texts = generator.samples(count=9, length=length, end=False, seed=1)
@@ -339,7 +338,7 @@ def test_white_space_that_tokens_keep_is_theirs() -> None:
 
 # --- pieces of any tokenizer are the whole text
 
-KINDS: list[TokenizerKind] = ["char", "byte", "bpe", "unigram", "word", "space"]
+KINDS = ["char", "byte", "bpe", "unigram", "word", "space"]
 
 
 @settings(max_examples=50, deadline=None)
@@ -375,7 +374,7 @@ def test_pieces_join_to_what_the_tokens_decode_to(data: st.DataObject) -> None:
     ],
 )
 def test_a_stop_text_ends_the_text_before_it(
-    kind: TokenizerKind, text: str, stop: str | list[str], found: str, ending: str
+    kind: str, text: str, stop: str | list[str], found: str, ending: str
 ) -> None:
     generator = reciting(text, kind)
     assert generator(stop=stop, length=50) == found
@@ -487,7 +486,7 @@ def test_bits_are_those_of_the_whole_text(generator: Generator) -> None:
 
 def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
     pipeline = pipeline_of("byte")
-    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline))
+    model = build_language_model(LanguageModelConfig(embedding_size=2), len(pipeline))
     for weights in model.parameters():
         torch.nn.init.zeros_(weights)
     found = Generator(model.eval(), pipeline, SamplingConfig()).score("aé")
@@ -504,11 +503,9 @@ def test_a_model_that_knows_nothing_needs_log_v_bits() -> None:
         ("word", "ok \uffed", ("ok", "")),  # the mark that joins: alone it has no text
     ],
 )
-def test_no_bits_are_lost_at_the_end(
-    kind: TokenizerKind, text: str, pieces: tuple[str, ...]
-) -> None:
+def test_no_bits_are_lost_at_the_end(kind: str, text: str, pieces: tuple[str, ...]) -> None:
     pipeline = Pipeline.train(PipelineConfig(tokenizer=kind, vocab_size=0), [text], key="text")
-    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    model = build_language_model(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
     generator = Generator(model, pipeline, SamplingConfig())
     found = generator.score(text)
     ids = pipeline.encode([text])[0]
@@ -554,7 +551,10 @@ def test_a_run_is_loaded_as_what_its_task_makes_of_it(folder: Path, generator: G
     assert found(length=30, seed=1) == generator(length=30, seed=1)
     with pytest.raises(CheckpointError) as error:
         seq2seq.Translator.load(folder)
-    assert str(error.value) == f"{folder}: its task is language-model; use `seq2seq generate`"
+    assert str(error.value) == (
+        f"{folder}: its task is language-model, which cannot be used here; "
+        "seq2seq.load loads any run"
+    )
 
 
 def test_a_translator_does_not_generate(tmp_path: Path) -> None:
@@ -571,11 +571,13 @@ def test_a_translator_does_not_generate(tmp_path: Path) -> None:
         "train.device": "cpu",
         "validation.sentences": 0,
     }
-    folder = seq2seq.train(own, train_pairs=pairs, valid_pairs=pairs).folder
+    folder = seq2seq.train(own, data={"train": pairs, "valid": pairs}).folder
     assert isinstance(seq2seq.load(folder, device="cpu"), seq2seq.Translator)
     with pytest.raises(CheckpointError) as error:
         Generator.load(folder)
-    assert str(error.value) == f"{folder}: its task is translation; use `seq2seq translate`"
+    assert str(error.value) == (
+        f"{folder}: its task is translation, which cannot be used here; seq2seq.load loads any run"
+    )
 
 
 # --- time and memory
@@ -606,9 +608,9 @@ def test_the_first_piece_comes_at_once(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "space", "unigram", "bpe"])
-def test_the_pieces_of_a_score_are_the_text(kind: TokenizerKind) -> None:
+def test_the_pieces_of_a_score_are_the_text(kind: str) -> None:
     pipeline = pipeline_of(kind)
-    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    model = build_language_model(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
     found = Generator(model, pipeline, SamplingConfig()).score(TEXT, unknown="replace")
     assert "".join(found.tokens) == pipeline.decode(pipeline.encode([TEXT]))[0]
     assert len(found.bits) == len(found.tokens)
@@ -616,7 +618,7 @@ def test_the_pieces_of_a_score_are_the_text(kind: TokenizerKind) -> None:
 
 def test_a_model_without_numbers_is_refused_instead_of_going_on_for_ever() -> None:
     pipeline = pipeline_of("char")
-    model = LanguageModel(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
+    model = build_language_model(LanguageModelConfig(embedding_size=2), len(pipeline)).eval()
     for weights in model.parameters():
         torch.nn.init.constant_(weights, math.nan)
     with pytest.raises(Seq2SeqError, match="probabilities are not numbers; use another checkpoint"):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +7,11 @@ import pytest
 import torch
 
 import seq2seq
-from seq2seq.data.sources import Pair
+from seq2seq.data.pairs.corpus import Pair
 from seq2seq.errors import CheckpointError, ConfigError
-from seq2seq.inference import Translation, Translator
-from seq2seq.search.stepper import SearchConfig
+from seq2seq.search.config import SearchConfig
+from seq2seq.tasks.registry import TASKS
+from seq2seq.tasks.translation.translator import Translation, Translator
 
 PAIRS: list[Pair] = [(f"satz {n} {'x' * (n % 5)}", f"sentence {n}") for n in range(24)]
 TEXTS = [source for source, _ in PAIRS]
@@ -32,7 +34,7 @@ CONFIG: dict[str, Any] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("runs")
     settings = {**CONFIG, "folder": str(place / "first"), "data.cache": str(place / "cache")}
-    return seq2seq.train(settings, train_pairs=PAIRS, valid_pairs=PAIRS).folder
+    return seq2seq.train(settings, data={"train": PAIRS, "valid": PAIRS}).folder
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +142,11 @@ def test_folders_that_are_no_runs(folder: Path) -> None:
     assert str(error.value) == f"{folder / 'pipeline'}: is not a run folder; {wanted}"
 
 
-@pytest.mark.parametrize(("content", "task"), [("task: poetry\n", "'poetry'"), ("- 1\n", "None")])
+@pytest.mark.parametrize(("content", "task"), [("task: poetry\n", "'poetry'"), ("a: 1\n", "None")])
 def test_a_configuration_of_another_task(tmp_path: Path, content: str, task: str) -> None:
     (tmp_path / "config.yaml").write_text(content)
-    accepted = "translation, transduction, language-model"
-    text = f"config.yaml: task: must be one of {accepted}, got {task}$"
+    accepted = ", ".join(TASKS)
+    text = f"config.yaml: task: must be one of {accepted}, got '?{task}'?"
     with pytest.raises(CheckpointError, match=text):
         seq2seq.load(tmp_path)
 
@@ -155,8 +157,25 @@ def test_a_missing_checkpoint(folder: Path) -> None:
         seq2seq.load(folder, checkpoint="7")
 
 
-@pytest.mark.parametrize("content", [b"model: [1\n", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"model: [1\n", b"\xff\xfe\x00", b"- 1\n"])
 def test_a_damaged_configuration_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"config\.yaml: is damaged \([^\n]+\)$"):
         seq2seq.load(tmp_path)
+
+
+def test_a_plain_string_is_one_text(folder: Path) -> None:
+    translator = Translator.load(folder)
+    (alone,) = translator("a b")
+    (listed,) = translator(["a b"])
+    assert (alone.text, alone.score, alone.source) == (listed.text, listed.score, "a b")
+
+
+def test_a_record_holds_what_jsonl_prints(folder: Path) -> None:
+    (translation,) = Translator.load(folder)(["a b"], n_best=2)
+    record = translation.record()
+    assert json.loads(json.dumps(record))["source"] == "a b"
+    best, second = record["hypotheses"]
+    assert (best["text"], best["score"]) == (translation.text, translation.score)
+    assert best["tokens"] == translation.target_tokens
+    assert second["text"] == translation.alternatives[1].text

@@ -4,13 +4,15 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import seq2seq
 from seq2seq import config as configuration
-from seq2seq.cli import make_parser
-from seq2seq.tasks import TaskConfig, TranslationConfig, task_of
+from seq2seq.cli.main import make_parser
+from seq2seq.tasks.task import task_of
+from seq2seq.tasks.translation.config import TranslationConfig
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(ROOT.glob("recipes/*/*.yaml"))
@@ -28,9 +30,9 @@ def commands(path: Path) -> list[str]:
     return [match[1] for match in found if match]
 
 
-def load(path: Path, keys: Sequence[str] = ()) -> TaskConfig:
+def load(path: Path, keys: Sequence[str] = ()) -> Any:
     mapping = configuration.read(path)
-    return configuration.from_mapping(task_of(mapping), mapping, keys, str(path))
+    return configuration.from_mapping(task_of(mapping).config, mapping, keys, str(path))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -51,7 +53,7 @@ def test_recipe_is_short_and_loads(path: Path) -> None:
 )
 def test_command_of_a_readme_is_understood(readme: Path, command: str) -> None:
     options = make_parser().parse_args(shlex.split(command))
-    if options.verb == "train" and options.config.startswith("recipes/"):
+    if options.served[0].verb.name == "train" and options.config.startswith("recipes/"):
         load(ROOT / options.config, options.keys)
 
 

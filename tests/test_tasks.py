@@ -4,14 +4,10 @@ import pytest
 
 from seq2seq import config as configuration
 from seq2seq.errors import ConfigError
-from seq2seq.tasks import (
-    LanguageModelTaskConfig,
-    TransductionConfig,
-    TranslationConfig,
-    corpus_config,
-    task_of,
-    text_config,
-)
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.task import task_of
+from seq2seq.tasks.transduction import TransductionConfig
+from seq2seq.tasks.translation.config import TranslationConfig
 
 
 @pytest.mark.parametrize(
@@ -118,9 +114,9 @@ def test_the_usual_metrics_are_the_task_s(
 
 
 def test_tasks_by_name() -> None:
-    assert task_of({}) is TranslationConfig
-    assert task_of({"task": "transduction"}) is TransductionConfig
-    assert task_of({"task": "language-model"}) is LanguageModelTaskConfig
+    assert task_of({}).config is TranslationConfig
+    assert task_of({"task": "transduction"}).config is TransductionConfig
+    assert task_of({"task": "language-model"}).config is LanguageModelTaskConfig
     with pytest.raises(ConfigError) as error:
         task_of({"task": "transductoin"}, "mine.yaml")
     assert str(error.value) == (
@@ -131,7 +127,7 @@ def test_tasks_by_name() -> None:
 
 def test_texts_that_are_not_named() -> None:
     with pytest.raises(ConfigError) as error:
-        text_config(LanguageModelTaskConfig(), "test")
+        LanguageModelTaskConfig().data.text("test")
     assert str(error.value) == ("data.test: is required; give data.test.files or data.test.path")
     with pytest.raises(ConfigError, match=r"^data.valid: is required; give data.valid.source and"):
-        corpus_config(TranslationConfig(), "valid")
+        TranslationConfig().data.corpus("valid")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seq2seq.data.sources import CorpusConfig, Pair, open_corpus, usable
+from seq2seq.data.pairs.corpus import CorpusConfig, Pair, open_corpus, usable
 from seq2seq.errors import DataError, nearest
 
 TRAIN, HELD = "train", "held"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import islice
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import FrameType
@@ -22,9 +21,10 @@ from typing import NoReturn, TypeVar
 import seq2seq
 from recipes.g2p.data import DEV, HELD, TEST, TRAIN, Parts, choose, join, load, put
 from recipes.g2p.report import Exam, add_macro, examine, report
-from seq2seq.errors import ConfigError, Seq2SeqError, require
+from seq2seq.cli.parser import Parser
+from seq2seq.errors import Seq2SeqError, require
 from seq2seq.experiment import resolve
-from seq2seq.tasks import TransductionConfig
+from seq2seq.tasks.transduction import TransductionConfig
 from seq2seq.training.interruption import Interrupted
 
 CONFIG = Path(__file__).with_name("config.yaml")
@@ -33,16 +33,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see `python -m recipes.g2p.run --help`")
-
-
-def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Returns the options, and the configuration keys: all that have a dot in their name."""
-    parser = _Parser(description=__doc__, allow_abbrev=False)
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Returns the options; their ``keys`` are those of the configuration."""
+    parser = Parser(prog="python -m recipes.g2p.run", description=__doc__, allow_abbrev=False)
+    parser.set_defaults(takes_keys=True)
     parser.add_argument("data", type=Path, metavar="FOLDER", help="LANG_{train,dev,test}.tsv")
     parser.add_argument("languages", nargs="*", metavar="LANG", help="default: all in FOLDER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], metavar="N")
@@ -52,23 +46,14 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--holdout", action="store_true", help="report on the held tenth only")
     either.add_argument("--all", action="store_true", help="train on the held tenth, too")
-    options: list[str] = []
-    keys: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        name, equals, _ = word.partition("=")
-        dotted = name.startswith("--") and "." in name
-        (keys if dotted else options).append(word)
-        if dotted and not equals:
-            keys += islice(rest, 1)
-    return parser.parse_intermixed_args(options), keys
+    return parser.parse_args(words)
 
 
 def plan(
-    options: argparse.Namespace, keys: Sequence[str], corpora: dict[str, Parts]
+    options: argparse.Namespace, corpora: dict[str, Parts]
 ) -> dict[str, list[TransductionConfig]]:
     """Writes the data of each model; returns its configurations, one for each seed."""
-    base = resolve(CONFIG, keys)
+    base = resolve(CONFIG, options.keys)
     assert isinstance(base, TransductionConfig)
     if options.together:
         tags = tuple(f"<{language}>" for language in corpora)
@@ -150,12 +135,12 @@ def reports(options: argparse.Namespace) -> Path:
     return folder.joinpath(*(kind for kind, asked in kinds.items() if asked))
 
 
-def run(options: argparse.Namespace, keys: Sequence[str]) -> None:
+def run(options: argparse.Namespace) -> None:
     """Trains what is not trained yet, measures, and reports."""
     require(options.jobs >= 1, "--jobs", "at least 1", options.jobs)
     languages = choose(options.data, options.languages)
     corpora = {one: load(options.data, one, options.holdout) for one in languages}
-    plans = plan(options, keys, corpora)
+    plans = plan(options, corpora)
     # Seed by seed: an early stop leaves something of every language.
     configs = [config for same_seed in zip(*plans.values(), strict=True) for config in same_seed]
     exams = [
@@ -178,7 +163,7 @@ def run(options: argparse.Namespace, keys: Sequence[str]) -> None:
 def main(words: Sequence[str]) -> int:
     """Runs the recipe and returns its exit code: 0, or what the error says."""
     try:
-        run(*parse(words))
+        run(parse(words))
     except Seq2SeqError as error:
         print(f"g2p: {error}", file=sys.stderr)
         return error.exit_code

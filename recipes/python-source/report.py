@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import seq2seq
-from seq2seq.data.texts import open_texts
-from seq2seq.runs import read_config
-from seq2seq.tasks import LanguageModelTaskConfig, text_config
+from seq2seq.data.documents.texts import open_texts
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.task import read_config
 
 LENGTH = 2000
 COUNT = 8
@@ -73,7 +73,7 @@ def main(run: Path) -> None:
     """Prints a sample and what it is worth, and draws how surprising real code is."""
     generator, config = seq2seq.Generator.load(run), read_config(run)
     assert isinstance(config, LanguageModelTaskConfig)
-    texts = open_texts(text_config(config, "valid"), Path(config.data.folder))
+    texts = open_texts(config.data.text("valid"), Path(config.data.folder))
     real = "".join(block for document in texts.documents() for block in document)
     found = generator.samples(count=COUNT, length=LENGTH, end=False, seed=SEED)
     samples = [one.text for one in found]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import seq2seq
 from recipes.quickstart.baseline import Index
-from seq2seq.data.sources import open_corpus
+from seq2seq.data.pairs.corpus import open_corpus
 from seq2seq.evaluation.metrics import chrf, exact_match
-from seq2seq.runs import read_config
-from seq2seq.tasks import TranslationConfig, corpus_config
+from seq2seq.tasks.task import read_config
+from seq2seq.tasks.translation.config import TranslationConfig
 
 SHOWN = 5
 FITS = 18
@@ -22,7 +22,7 @@ def main(run: Path) -> None:
     config = read_config(run)
     assert isinstance(config, TranslationConfig)
     train, test = (
-        list(open_corpus(corpus_config(config, role), Path(config.data.folder)).pairs())
+        list(open_corpus(config.data.corpus(role), Path(config.data.folder)).pairs())
         for role in ("train", "test")
     )
     sources, references = [source for source, _ in test], [target for _, target in test]

@@ -1,1 +1,1 @@
-"""Corpora to batches: sources of pairs, encoded stores, length buckets."""
+"""Data to batches: files and tables, pairs of texts, documents."""

@@ -1,6 +1,5 @@
 """Files that are made once and found again: written under another name until they are whole."""
 
-import hashlib
 import logging
 import os
 import time
@@ -13,12 +12,6 @@ from seq2seq.errors import DataError, StorageError
 LEFTOVER_SECONDS = 3600
 """Younger drafts in a cache that is shared may be those of a process at work."""
 log = logging.getLogger("seq2seq")
-
-
-def digest(path: Path) -> str:
-    """Returns the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ conversion (Gorman et al. 2020), where each line is a word; their distances are 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, TypeAlias
 
 import rapidfuzz
 from rapidfuzz.distance import Levenshtein
@@ -16,8 +16,10 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from seq2seq.errors import DataError
-from seq2seq.measures import MetricName as MetricName
+from seq2seq.lists import as_texts
 
+Texts: TypeAlias = str | Sequence[str]
+"""Texts of a corpus; a plain string is one text."""
 BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
 Unit = Literal["symbol", "character"]
 """What edits are counted in: symbols parted by spaces, or characters."""
@@ -42,19 +44,9 @@ class Score:
         return f"{self.name} = {self.shown}  {self.signature}"
 
 
-@runtime_checkable
-class Metric(Protocol):
-    """Anything that scores a corpus, in percent."""
-
-    def __call__(
-        self, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
-    ) -> Score:
-        """Scores each hypothesis against the reference at the same place."""
-
-
 def bleu(
-    hypotheses: Sequence[str],
-    references: Sequence[str],
+    hypotheses: Texts,
+    references: Texts,
     *,
     lowercase: bool = False,
     tokenize: BleuTokenizer = "13a",
@@ -67,7 +59,7 @@ def bleu(
     return _sacrebleu(BLEU(lowercase=lowercase, tokenize=tokenize), hypotheses, references)
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+def chrf(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Scores by the F-score of character n-grams (Popović 2015).
 
     Raises:
@@ -76,7 +68,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: boo
     return _sacrebleu(CHRF(lowercase=lowercase), hypotheses, references)
 
 
-def ter(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+def ter(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Counts the edits, shifts included, per reference word (Snover et al. 2006); less is better.
 
     As everywhere here, case counts unless ``lowercase``; sacreBLEU's own TER lowercases by default.
@@ -87,20 +79,17 @@ def ter(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
     return _sacrebleu(TER(case_sensitive=not lowercase), hypotheses, references)
 
 
-def exact_match(
-    hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
-) -> Score:
+def exact_match(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Counts the hypotheses that equal their reference.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong = _differing(hypotheses, references, lowercase)
-    value = 100 * (len(references) - wrong) / len(references)
-    return Score("exact", value, _signature(references, lowercase))
+    wrong, lines = _differing(hypotheses, references, lowercase)
+    return Score("exact", 100 * (lines - wrong) / lines, _signature(lines, lowercase))
 
 
-def wer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+def wer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Counts the lines that are not their reference: each is a word; less is better.
 
     Not the word error rate of speech recognition, which counts edits of words inside a line.
@@ -108,12 +97,11 @@ def wer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong = _differing(hypotheses, references, lowercase)
-    signature = _signature(references, lowercase, "unit:line")
-    return Score("WER", 100 * wrong / len(references), signature)
+    wrong, lines = _differing(hypotheses, references, lowercase)
+    return Score("WER", 100 * wrong / lines, _signature(lines, lowercase, "unit:line"))
 
 
-def per(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+def per(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Counts the edits per reference symbol, where spaces part symbols; less is better.
 
     Edits and symbols are summed over the corpus first, so that long lines weigh more.
@@ -124,7 +112,7 @@ def per(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
     return _error_rate("PER", "symbol", hypotheses, references, lowercase)
 
 
-def cer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False) -> Score:
+def cer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
     """Counts the edits per reference character, as :func:`per` does; less is better.
 
     Characters are Unicode's code points as they stand: a composed letter is not a decomposed one.
@@ -135,41 +123,28 @@ def cer(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
     return _error_rate("CER", "character", hypotheses, references, lowercase)
 
 
-METRICS: dict[MetricName, Metric] = {
-    "bleu": bleu,
-    "chrf": chrf,
-    "ter": ter,
-    "exact": exact_match,
-    "wer": wer,
-    "per": per,
-    "cer": cer,
-}
-
-
 def split_line(line: str, unit: Unit) -> list[str]:
     """Returns a line's units; none of them is empty, however many spaces stand together."""
     return [symbol for symbol in line.split(" ") if symbol] if unit == "symbol" else list(line)
 
 
-def _sacrebleu(
-    metric: BLEU | CHRF | TER, hypotheses: Sequence[str], references: Sequence[str]
-) -> Score:
-    require_pairs(hypotheses, references)
+def _sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Texts, references: Texts) -> Score:
+    hypotheses, references = require_pairs(hypotheses, references)
     result = metric.corpus_score(hypotheses, [references])
     return Score(result.name, result.score, metric.get_signature().format())
 
 
-def _differing(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool) -> int:
-    """Returns how many hypotheses are not their reference."""
-    require_pairs(hypotheses, references)
+def _differing(hypotheses: Texts, references: Texts, lowercase: bool) -> tuple[int, int]:
+    """Returns how many hypotheses are not their reference, and how many there are."""
+    hypotheses, references = require_pairs(hypotheses, references)
     pairs = zip(_fold(hypotheses, lowercase), _fold(references, lowercase), strict=True)
-    return sum(hypothesis != reference for hypothesis, reference in pairs)
+    return sum(hypothesis != reference for hypothesis, reference in pairs), len(references)
 
 
 def _error_rate(
-    name: str, unit: Unit, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool
+    name: str, unit: Unit, hypotheses: Texts, references: Texts, lowercase: bool
 ) -> Score:
-    require_pairs(hypotheses, references)
+    hypotheses, references = require_pairs(hypotheses, references)
     found, expected = (
         [split_line(line, unit) for line in _fold(side, lowercase)]
         for side in (hypotheses, references)
@@ -179,20 +154,25 @@ def _error_rate(
     # As sacreBLEU's TER: anything in place of nothing is all wrong.
     value = 100 * edits / length if length else 100.0 * bool(edits)
     details = (f"unit:{unit}", f"rapidfuzz:{rapidfuzz.__version__}")
-    return Score(name, value, _signature(references, lowercase, *details))
+    return Score(name, value, _signature(len(references), lowercase, *details))
 
 
 def _fold(lines: Sequence[str], lowercase: bool) -> list[str]:
     return [line.lower() for line in lines] if lowercase else list(lines)
 
 
-def _signature(references: Sequence[str], lowercase: bool, *details: str) -> str:
+def _signature(lines: int, lowercase: bool, *details: str) -> str:
     case = "lc" if lowercase else "mixed"
-    return "|".join((f"n:{len(references)}", f"case:{case}", *details))
+    return "|".join((f"n:{lines}", f"case:{case}", *details))
 
 
-def require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    """Raises a :class:`DataError` unless each hypothesis has a reference, and there is one."""
+def require_pairs(hypotheses: Texts, references: Texts) -> tuple[Sequence[str], Sequence[str]]:
+    """Returns both sides as lists of texts.
+
+    Raises:
+        DataError: A hypothesis lacks its reference, or there is none.
+    """
+    hypotheses, references = as_texts(hypotheses), as_texts(references)
     if len(hypotheses) != len(references):
         raise DataError(
             f"cannot score: {len(hypotheses):,} hypotheses, {len(references):,} references; "
@@ -200,3 +180,4 @@ def require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
         )
     if not references:
         raise DataError("cannot score: there are no hypotheses")
+    return hypotheses, references

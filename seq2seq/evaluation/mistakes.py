@@ -1,19 +1,22 @@
 """What a transducer gets wrong: which symbols, in which lines, at which lengths."""
 
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
 from seq2seq.errors import DataError
-from seq2seq.evaluation.metrics import Metric, Unit, cer, per, require_pairs, split_line, wer
-from seq2seq.evaluation.report import INVISIBLE
+from seq2seq.evaluation.metrics import Score, Unit, cer, per, require_pairs, split_line, wer
+from seq2seq.evaluation.plots.style import INVISIBLE
+from seq2seq.lists import aligned, as_texts, width
 
-RATES: dict[Unit, tuple[str, Metric]] = {"symbol": ("PER", per), "character": ("CER", cer)}
+RATES: dict[Unit, tuple[str, Callable[..., Score]]] = {
+    "symbol": ("PER", per),
+    "character": ("CER", cer),
+}
 LONGEST = (0, 4, 8, 12, 16, 24, 32, 64)
 """The longest source of each group by length; another group holds what is longer still."""
 NOTHING = "∅"
@@ -79,15 +82,18 @@ class Mistakes:
             "error rates by characters of the source",
         )
         tables = (
-            _align("<<>", ("reference", "hypothesis", "times"), confusions),
-            _align("><<<", ("edits", "source", "reference", "hypothesis"), worst),
-            _align("<>>>", ("length", "lines", "WER", rate), groups),
+            aligned("<<>", [("reference", "hypothesis", "times"), *confusions]),
+            aligned("><<<", [("edits", "source", "reference", "hypothesis"), *worst]),
+            aligned("<>>>", [("length", "lines", "WER", rate), *groups]),
         )
         return "\n\n".join(map("\n".join, zip(titles, tables, strict=True)))
 
 
 def find_mistakes(
-    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], unit: Unit
+    sources: str | Sequence[str],
+    hypotheses: str | Sequence[str],
+    references: str | Sequence[str],
+    unit: Unit,
 ) -> Mistakes:
     """Aligns each hypothesis with its reference, with as few edits as possible.
 
@@ -97,7 +103,8 @@ def find_mistakes(
     Raises:
         DataError: The sides differ in number, or are empty.
     """
-    require_pairs(hypotheses, references)
+    sources = as_texts(sources)
+    hypotheses, references = require_pairs(hypotheses, references)
     if len(sources) != len(references):
         raise DataError(
             f"cannot find mistakes: {len(sources):,} sources, {len(references):,} references; "
@@ -157,28 +164,4 @@ def _cell(text: str) -> str:
         return NOTHING
     signs = (INVISIBLE.get(ord(one), one) if one != " " else one for one in text)
     shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in signs)
-    return shown if _width(shown[0]) else CARRIER + shown
-
-
-def _align(sides: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Pads each column on the right (``<``) or on the left (``>``)."""
-    table = [head, *rows]
-    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(map(_pad, row, widths, sides)).rstrip() for row in table)
-
-
-def _pad(cell: str, width: int, side: str) -> str:
-    room = " " * (width - _width(cell))
-    return cell + room if side == "<" else room + cell
-
-
-def _width(text: str) -> int:
-    """Returns how many columns of a terminal a text takes, as far as Unicode tells."""
-    return sum(map(_columns, text))
-
-
-def _columns(character: str) -> int:
-    # Korean vowels and finals, decomposed, stand in their initial's square.
-    if unicodedata.category(character) in ("Mn", "Me") or "\u1160" <= character <= "\u11ff":
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+    return shown if width(shown[0]) else CARRIER + shown

@@ -3,17 +3,31 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from seq2seq.evaluation.metrics import Score
-from seq2seq.tensors import Batch, Outcome, TextBatch
+from seq2seq.tensors import Features
 
-BatchT = TypeVar("BatchT", Batch, TextBatch)
-BatchT_co = TypeVar("BatchT_co", Batch, TextBatch, covariant=True)
-BatchT_contra = TypeVar("BatchT_contra", Batch, TextBatch, contravariant=True)
+BatchT = TypeVar("BatchT", bound="Measured")
+BatchT_co = TypeVar("BatchT_co", bound="Measured", covariant=True)
+BatchT_contra = TypeVar("BatchT_contra", bound="Measured", contravariant=True)
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What is needed of a batch."""
+
+    @property
+    def predictions(self) -> int:
+        """How many predictions its loss is a sum of."""
+        ...
+
+    def to(self: BatchT, device: torch.device) -> BatchT:
+        """Returns the same batch on ``device``."""
+        ...
 
 
 @runtime_checkable
@@ -27,17 +41,17 @@ class Order(Protocol[BatchT_co]):
 
 @runtime_checkable
 class Model(Protocol[BatchT_contra]):
-    """Anything that scores a batch."""
+    """Anything that has features, and a head that makes a loss of them."""
+
+    head: Any
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         ...
 
-    def __call__(
-        self, batch: BatchT_contra, smoothing: float = 0.0, carried: Tensor | None = None
-    ) -> Outcome:
-        """Returns the cross-entropy, and the state in which the next batch begins."""
+    def features(self, batch: BatchT_contra, carried: Tensor | None = None) -> Features:
+        """Returns what the head sees, and what is to be predicted."""
         ...
 
 
@@ -64,10 +78,10 @@ def measure(model: Model[BatchT], batches: Order[BatchT]) -> Loss:
     nats, tokens, carried = 0.0, 0, None
     with torch.inference_mode():
         for batch in batches.epoch(0):
-            outcome = model(batch.to(model.device), 0.0, carried)
-            carried = outcome.carried
-            nats += float(outcome.nats)
-            tokens += int(batch.target_out.lengths.sum())
+            features = model.features(batch.to(model.device), carried)
+            carried = features.carried
+            nats += float(model.head.loss(features.vectors, features.targets))
+            tokens += batch.predictions
     return Loss(nats, tokens)
 
 

@@ -1,1 +1,1 @@
-"""Models: parts joined into something that can be trained and searched."""
+"""Models: parts of :mod:`seq2seq.nn` put together, from a batch to features, and step by step."""

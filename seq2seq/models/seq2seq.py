@@ -5,14 +5,19 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.errors import require
-from seq2seq.models.step import Step
+from seq2seq.nn.attention import fold_keys
 from seq2seq.nn.decoder import DecoderConfig, DecoderState, Memory, RecurrentDecoder
-from seq2seq.nn.recurrent import Recurrent, RecurrentConfig, dropout
+from seq2seq.nn.dropout import dropout
+from seq2seq.nn.folding import folds
+from seq2seq.nn.heads import Head, TokenHead
+from seq2seq.nn.inputs import Input, TokenInput
+from seq2seq.nn.linear import SearchPrecision
+from seq2seq.nn.recurrent import FoldedRecurrent, Recurrent, RecurrentConfig
 from seq2seq.nn.rows import RowLinear
-from seq2seq.nn.tokens import TokenHead, TokenInput
-from seq2seq.tensors import Batch, Outcome, Padded
+from seq2seq.tensors import Batch, Features, Padded, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,45 +102,122 @@ class Bridge(nn.Module):
 
 
 class Seq2Seq(nn.Module):
-    """Recurrent encoder-decoder with attention (Sutskever et al. 2014; Bahdanau et al. 2015)."""
+    """Recurrent encoder-decoder with attention (Sutskever et al. 2014; Bahdanau et al. 2015).
 
-    def __init__(self, config: Seq2SeqConfig, source_vocab: int, target_vocab: int) -> None:
+    It is made of parts, which :func:`build_seq2seq` builds from a configuration; others fit as
+    well, such as an input for features in place of ids.
+    """
+
+    def __init__(
+        self,
+        source_input: Input,
+        encoder: Recurrent,
+        target_input: Input,
+        decoder: RecurrentDecoder,
+        bridge: nn.Module,
+        head: Head,
+        *,
+        output_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        size, encoder, decoder = config.embedding_size, config.encoder, config.decoder
-        output_size = decoder.output_size or size
-        source_size = encoder.embedding_size or size
-        self.source_input = TokenInput(source_vocab, source_size, config.word_dropout)
-        self.encoder = Recurrent(encoder, source_size, bidirectional=encoder.bidirectional)
-        self.target_input = TokenInput(target_vocab, size, config.word_dropout)
-        self.decoder = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
-        self.bridge = Bridge(self.encoder, self.decoder.layers)
-        self.output_dropout = config.output_dropout
-        tied = self.target_input if config.tie_embeddings else None
-        self.head = TokenHead(target_vocab, output_size, tied)
+        self.source_input = source_input
+        self.encoder = encoder
+        self.target_input = target_input
+        self.decoder = decoder
+        self.bridge = bridge
+        """Makes the decoder's first state from the encoder's last one."""
+        self.output_dropout = output_dropout
+        self.head = head
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.head.weight.device
+        return next(self.parameters()).device
 
     def start(self, source: Padded) -> tuple[Memory, DecoderState]:
         """Reads the source: returns what the decoder looks at, and its first state."""
-        vectors = self.source_input(source.values)
+        vectors = self.source_input(source.values)  # [B, S, E]
         lengths = None if source.full else source.lengths
         outputs, final = self.encoder(vectors, self.encoder.zero_state(vectors), lengths)
         memory = self.decoder.remember(outputs, source.valid)
         return memory, self.decoder.start(self.bridge(final))
 
-    def forward(
-        self, batch: Batch, smoothing: float = 0.0, carried: Tensor | None = None
-    ) -> Outcome:
-        """Returns the cross-entropy of a teacher-forced batch; pairs carry nothing to the next."""
+    def features(self, batch: Batch, carried: Tensor | None = None) -> Features:
+        """Runs over a teacher-forced batch; pairs carry nothing to the next."""
         memory, state = self.start(batch.source)
         outputs, _ = self.decoder(self.target_input(batch.target_in.values), state, memory)
-        seen = dropout(outputs, self.output_dropout, self.training)
-        return Outcome(self.head.loss(seen, batch.target_out, smoothing))
+        vectors = dropout(outputs, self.output_dropout, self.training)  # [B, T, O]
+        return Features(vectors, batch.target_out)
 
-    def step(self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]) -> Step:
+    def step(
+        self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]
+    ) -> Step[DecoderState]:
         """Reads one token of ``K`` beams a sequence and scores all that may follow."""
         outputs, state, attention = self.decoder.step(self.target_input(tokens), state, memory)
         return Step(self.head(outputs), state, attention)
+
+    def fold(self, precision: SearchPrecision) -> "FoldedSeq2Seq":
+        """Returns the model for search; to be made anew when the weights have changed."""
+        return FoldedSeq2Seq(self, precision)
+
+
+def build_seq2seq(config: Seq2SeqConfig, source_vocab: int, target_vocab: int) -> Seq2Seq:
+    """Builds the parts that a configuration describes, for vocabularies of these sizes."""
+    size, encoder, decoder = config.embedding_size, config.encoder, config.decoder
+    output_size = decoder.output_size or size
+    source_size = encoder.embedding_size or size
+    # Weights are drawn as parts are made: their order decides what a seed gives.
+    source_input = TokenInput(source_vocab, source_size, config.word_dropout)
+    reader = Recurrent(encoder, source_size, bidirectional=encoder.bidirectional)
+    target_input = TokenInput(target_vocab, size, config.word_dropout)
+    writer = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
+    bridge = Bridge(reader, writer.layers)
+    head = TokenHead(target_vocab, output_size, target_input if config.tie_embeddings else None)
+    return Seq2Seq(
+        source_input,
+        reader,
+        target_input,
+        writer,
+        bridge,
+        head,
+        output_dropout=config.output_dropout,
+    )
+
+
+class FoldedSeq2Seq:
+    """An encoder-decoder for search: what does not change between steps is worked out once."""
+
+    @torch.no_grad()
+    def __init__(self, model: Seq2Seq, precision: SearchPrecision) -> None:
+        self.model = model
+        self.vectors = model.source_input.vectors
+        self.encoder = FoldedRecurrent(model.encoder, self.vectors, precision)
+        self.keys = fold_keys(model.decoder.attention, precision)
+        self.decoder = model.decoder.fold(model.target_input, model.head, precision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def start(self, source: Padded) -> tuple[Memory, DecoderState]:
+        """Reads the source: returns what the decoder looks at, and its first state."""
+        if self.vectors is not None:
+            ids = source.values  # [B, S]
+            inputs = functional.embedding(ids, self.vectors)  # [B, S, E]
+        else:
+            ids, inputs = None, self.model.source_input(source.values)
+        outputs, final = self.encoder.read(ids, inputs, source.lengths)
+        memory = Memory(outputs, self.keys(outputs), source.valid)
+        return memory, self.model.decoder.start(self.model.bridge(final))
+
+    def step(
+        self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]
+    ) -> Step[DecoderState]:
+        """Reads one token of ``K`` beams a sequence and scores all that may follow."""
+        return self.decoder.step(memory, state, tokens)
+
+
+def fold_model(model: Seq2Seq, precision: SearchPrecision) -> Seq2Seq | FoldedSeq2Seq:
+    """Returns a model for search: folded, or as it is where a subclass has a step of its own."""
+    return model.fold(precision) if folds(model, "start", "step") else model

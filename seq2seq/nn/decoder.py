@@ -1,16 +1,22 @@
 """The recurrent decoder: with attention or without, with input feeding or without."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
-from seq2seq.errors import require
-from seq2seq.nn.attention import ATTENTIONS, AttentionName
-from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.errors import OneOf, require, require_name
+from seq2seq.nn.attention import ATTENTIONS
+from seq2seq.nn.cell import tanh_
+from seq2seq.nn.heads import Head, fold_head
+from seq2seq.nn.inputs import Input
+from seq2seq.nn.linear import SearchPrecision, linear
+from seq2seq.nn.recurrent import FoldedRecurrent, Recurrent, RecurrentConfig
 from seq2seq.nn.rows import RowLinear
+from seq2seq.tensors import Step
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class DecoderState:
 class DecoderConfig(RecurrentConfig):
     """Recurrent decoder with attention."""
 
-    attention: AttentionName = "general"
+    attention: Annotated[str, OneOf(ATTENTIONS)] = "general"
     """How the source is looked at; `none` leaves it to the initial state (Sutskever et al. 2014).
     """
     input_feeding: bool = False
@@ -58,8 +64,7 @@ class DecoderConfig(RecurrentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = get_args(AttentionName)
-        require(self.attention in names, "attention", f"one of {', '.join(names)}", self.attention)
+        require_name(self.attention, "attention", ATTENTIONS)
         require(self.output_size >= 0, "output_size", "at least 0", self.output_size)
         whole = self.weight_drop == 0 or not self.input_feeding
         require(whole, "weight_drop", "0 where input_feeding is true", self.weight_drop)
@@ -81,11 +86,11 @@ class RecurrentDecoder(nn.Module):
         self.feed_size = output_size if config.input_feeding else 0
         self.layers = Recurrent(config, input_size + self.feed_size)
         self.attention = ATTENTIONS[config.attention](config.hidden_size, memory_size)
-        joined = config.hidden_size + (memory_size if self.attention is not None else 0)
-        self.join = RowLinear(joined, output_size) if output_size else None
-        if self.join is not None:
-            nn.init.xavier_uniform_(self.join.weight)
-            nn.init.zeros_(self.join.bias)
+        width = config.hidden_size + (memory_size if self.attention is not None else 0)
+        self.output_projection = RowLinear(width, output_size) if output_size else None
+        if self.output_projection is not None:
+            nn.init.xavier_uniform_(self.output_projection.weight)
+            nn.init.zeros_(self.output_projection.bias)
 
     def remember(self, values: Float[Tensor, "B S H"], valid: Bool[Tensor, "B S"]) -> Memory:
         """Makes the memory, keys included, once for all steps."""
@@ -113,8 +118,8 @@ class RecurrentDecoder(nn.Module):
 
         Returns the attentional vectors, the new state and the attention weights.
         """
-        rows = torch.cat([inputs.flatten(0, 1), state.feed], dim=1)
-        hidden, layers = self.layers.step(rows, state.layers)
+        rows = torch.cat([inputs.flatten(0, 1), state.feed], dim=1)  # [B*K, E+O]
+        hidden, layers = self.layers.step(rows, state.layers)  # [B*K, D], [B*K, L, ND]
         outputs, weights = self._attend(hidden.view(*inputs.shape[:2], -1), memory)
         feed = outputs.flatten(0, 1) if self.feed_size else state.feed
         return outputs, DecoderState(layers, feed), weights
@@ -136,9 +141,11 @@ class RecurrentDecoder(nn.Module):
     def _attend(
         self, hidden: Float[Tensor, "B T D"], memory: Memory | None
     ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T S"]]:
-        """Looks at the memory and joins what it saw with the hidden vectors."""
+        """Looks at the memory, and makes one vector of what it saw and the hidden vector."""
         seen, weights = self.look(hidden, memory)
-        return seen if self.join is None else torch.tanh(self.join(seen)), weights
+        if self.output_projection is None:
+            return seen, weights
+        return torch.tanh(self.output_projection(seen)), weights
 
     def _forward_feeding(
         self, inputs: Float[Tensor, "B T E"], state: DecoderState, memory: Memory | None
@@ -149,9 +156,66 @@ class RecurrentDecoder(nn.Module):
         outputs = []
         for step in range(inputs.shape[1]):
             rows = torch.cat([inputs[:, step], feed], dim=1)
-            own = [None if mask is None else mask[:, step] for mask in masks]
-            hidden, layers = self.layers.step(rows, layers, own)
+            masks_now = [None if mask is None else mask[:, step] for mask in masks]
+            hidden, layers = self.layers.step(rows, layers, masks_now)
             output, _ = self._attend(hidden[:, None], memory)
             feed = output[:, 0]
             outputs.append(feed)
         return torch.stack(outputs, dim=1), DecoderState(layers, feed)
+
+    def fold(self, inputs: Input, head: Head, precision: SearchPrecision) -> "FoldedDecoder":
+        """Returns the decoder for search, from tokens to log-probabilities."""
+        return FoldedDecoder(self, inputs, head, precision)
+
+
+class FoldedDecoder:
+    """One step of a decoder in search, from tokens to log-probabilities.
+
+    The embedding and the first layer's input weights are one table of pre-activations, biases
+    added; all other weights are packed, as float32 or int8. What comes out is what the decoder's
+    own step gives, to rounding.
+    """
+
+    def __init__(
+        self, decoder: RecurrentDecoder, inputs: Input, head: Head, precision: SearchPrecision
+    ) -> None:
+        self.decoder = decoder
+        self.inputs = inputs
+        self.vectors = inputs.vectors
+        self.layers = FoldedRecurrent(decoder.layers, self.vectors, precision)
+        project = decoder.output_projection
+        self.project = None if project is None else linear(project.weight, precision)
+        bounded = project is not None or decoder.layers.bounded
+        self.scores = fold_head(head, precision, bounded)
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether the head gives a row the same bits however many rows there are."""
+        return getattr(self.scores, "batch_invariant", False)
+
+    def step(
+        self, memory: Memory | None, state: DecoderState, tokens: Int[Tensor, "B K"]
+    ) -> Step[DecoderState]:
+        """Reads one token of ``K`` beams a sequence and scores all that may follow."""
+        decoder, ids = self.decoder, tokens.flatten()  # [B*K]
+        if self.vectors is not None:
+            inputs = functional.embedding(ids, self.vectors)  # [B*K, E]
+        else:
+            inputs = self.inputs(tokens).flatten(0, 1)
+        if decoder.feed_size:
+            inputs = torch.cat([inputs, state.feed], dim=1)  # [B*K, E+O]
+        hidden, layers = self.layers.step(ids, inputs, state.layers)  # [B*K, D], [B*K, L, ND]
+        outputs, looked = self._attend(hidden.view(*tokens.shape, -1), memory)  # [B*K, O]
+        log_probs = self.scores(outputs).view(*tokens.shape, -1)  # [B, K, V]
+        feed = outputs if decoder.feed_size else state.feed
+        return Step(log_probs, DecoderState(layers, feed), looked)
+
+    def _attend(
+        self, hidden: Float[Tensor, "B K D"], memory: Memory | None
+    ) -> tuple[Float[Tensor, "R O"], Float[Tensor, "B K S"]]:
+        """Looks at the memory, and makes one vector of what it saw and the hidden vector."""
+        seen, looked = self.decoder.look(hidden, memory)
+        rows = seen.flatten(0, 1)  # [B*K, H+D]
+        if self.project is None or self.decoder.output_projection is None:
+            return rows, looked
+        return tanh_(self.project(rows, self.decoder.output_projection.bias)), looked

@@ -18,7 +18,7 @@ log = logging.getLogger("seq2seq")
 class Linear(Protocol):
     """A packed weight: ``x W^T + b``."""
 
-    apart: bool
+    batch_invariant: bool
     """Whether a row's result is the same to the bit, whatever the other rows and their number."""
 
     def __call__(
@@ -49,7 +49,7 @@ def linear(
 class FloatLinear:
     """torch's own product, for all devices."""
 
-    apart = False
+    batch_invariant = False
 
     def __init__(self, weight: Float[Tensor, "G F"]) -> None:
         self.weight = weight.t()
@@ -67,7 +67,7 @@ class PackedLinear:
     On a processor, 1.1 to 2 times as fast as torch's own product at the sizes of a search.
     """
 
-    apart = True
+    batch_invariant = True
     ROWS = 64
     """What the layout is chosen for; others work, too."""
 
@@ -93,7 +93,7 @@ class Int8Linear:
     Symmetric rounding to -127..127. The sums are exact in 32 bits.
     """
 
-    apart = True
+    batch_invariant = True
 
     def __init__(self, weight: Float[Tensor, "G F"]) -> None:
         rounded, scales = quantise(weight.float())
@@ -115,7 +115,7 @@ class BoundedInt8Linear:
     same bits as torch's operations, which are faster for a single row.
     """
 
-    apart = True
+    batch_invariant = True
     ZERO = 128
     """What stands for 0 in eight bits without a sign, which the kernel takes."""
 

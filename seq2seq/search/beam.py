@@ -6,16 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from seq2seq.search.stepper import (
-    Hypothesis,
-    MemoryT,
-    SearchConfig,
-    StateT,
-    Stepper,
-    constrain,
-)
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import constrain, rules_of
+from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper, selected
 from seq2seq.symbols import BOS, EOS
-from seq2seq.tensors import Padded
 
 BLOCK = 32
 """Tokens whose best score stands for all of them when the best of a vocabulary are looked for."""
@@ -92,15 +86,15 @@ class _Trail:
         return found
 
 
-def _first(source: Padded, config: SearchConfig) -> _Beams:
+def _first(limits: Int[Tensor, "B"]) -> _Beams:
     """Returns the beams before the first step: one hypothesis a sentence, so ``K`` is 1."""
-    batch, device = source.lengths.shape[0], source.lengths.device
+    batch, device = len(limits), limits.device
     # Sums of float32 log-probabilities in float64: order and neighbours do not show in them.
     scores = torch.zeros(batch, 1, dtype=torch.double, device=device)
     none = torch.zeros(batch, dtype=torch.long, device=device)
     return _Beams(
         torch.arange(batch, device=device),
-        config.limits(source),
+        limits,
         scores,
         torch.full((*scores.shape, 1), BOS, device=device),
         none[:, None],
@@ -112,7 +106,7 @@ def _first(source: Padded, config: SearchConfig) -> _Beams:
 @torch.inference_mode()
 def beam_search(
     stepper: Stepper[MemoryT, StateT],
-    source: Padded,
+    start: Start[MemoryT, StateT],
     config: SearchConfig,
     n_best: int | None = None,
 ) -> list[list[Hypothesis]]:
@@ -125,19 +119,20 @@ def beam_search(
     hypotheses are finished and none that lives scores better than the best of them, or when its
     limit is reached.
     """
-    memory, state = stepper.start(source)
-    beams = _first(source, config)
+    memory, state, rules = start.memory, start.state, rules_of(config)
+    beams = _first(start.limits)
     trail, ended = _Trail(len(beams.sentences)), list[_Ended]()
     while len(beams.sentences):
         width = beams.scores.shape[1]
         step = stepper.step(memory, state, beams.prefix[:, :, -1])
         trail.add(beams, step.attention)
-        log_probs = constrain(step.log_probs, beams.prefix[:, :, 1:], beams.limits, config)
-        beams, some = _advance(beams, log_probs, config)
-        ended.append(some)
+        log_probs = constrain(step.log_probs, beams.prefix[:, :, 1:], beams.limits, rules)
+        beams, finished = _advance(beams, log_probs, config)
+        ended.append(finished)
         rows = (~_done(beams, config)).nonzero().flatten()
         if len(rows) < len(beams.sentences):
-            beams, memory = beams.select(rows), memory.select(rows)
+            beams, memory = beams.select(rows), selected(memory, rows)
+        # Row b*K + k of the state belongs to hypothesis k of sentence b.
         state = step.state.select((beams.parents + rows[:, None] * width).flatten())
     return _read(ended, trail, min(n_best or config.beam_size, config.beam_size))
 
@@ -147,17 +142,17 @@ def _advance(
 ) -> tuple[_Beams, _Ended]:
     """Lets every hypothesis grow by a token; returns those that live on, and those that ended."""
     size = config.beam_size
-    scores, parents, tokens = _continuations(beams.scores, log_probs, size)
+    scores, parents, tokens = _continuations(beams.scores, log_probs, size)  # each [B, 2K]
     over = tokens == EOS
-    first = (over & ~scores.isneginf())[:, :size]
-    own = scores[:, :size] / beams.prefix.shape[2] ** config.length_penalty
-    rows, ranks = first.nonzero(as_tuple=True)
+    first = (over & ~scores.isneginf())[:, :size]  # [B, K]: those that end among the best
+    final = scores[:, :size] / beams.prefix.shape[2] ** config.length_penalty  # [B, K]
+    rows, ranks = first.nonzero(as_tuple=True)  # each [N]
     roots = parents[rows, ranks]
-    ended = _Ended(beams.sentences[rows], roots, own[rows, ranks], beams.prefix[rows, roots, 1:])
+    ended = _Ended(beams.sentences[rows], roots, final[rows, ranks], beams.prefix[rows, roots, 1:])
     # A stable sort: those that do not end come first, and stay in order.
-    living = over.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]
+    living = over.to(torch.uint8).argsort(dim=1, stable=True)[:, :size]  # [B, K]
     parents, tokens = parents.gather(1, living), tokens.gather(1, living)
-    places = parents[..., None].expand(*parents.shape, beams.prefix.shape[2])
+    places = parents[..., None].expand(*parents.shape, beams.prefix.shape[2])  # [B, K, T]
     prefix = beams.prefix.gather(1, places)
     return replace(
         beams,
@@ -165,7 +160,7 @@ def _advance(
         prefix=torch.cat([prefix, tokens[..., None]], dim=2),
         parents=parents,
         finished=beams.finished + first.sum(dim=1),
-        best=torch.maximum(beams.best, own.masked_fill(~first, -torch.inf).amax(dim=1)),
+        best=torch.maximum(beams.best, final.masked_fill(~first, -torch.inf).amax(dim=1)),
     ), ended
 
 
@@ -184,7 +179,7 @@ def _continuations(
 def largest(
     totals: Float[Tensor, "B K"], values: Float[Tensor, "B K V"], count: int
 ) -> tuple[Float[Tensor, "B J"], Int[Tensor, "B J"]]:
-    """Returns the ``count`` largest sums of a total and a value of its own, and where they are.
+    """Returns the ``count`` largest sums of a total and one of its values, and where they are.
 
     Largest first; places count on from one total's values to the next one's; no NaN among them.
     As ``topk`` over all sums, but several times faster: all that are wanted are in the ``count``
@@ -193,13 +188,13 @@ def largest(
     beams, tokens = values.shape[1:]
     blocks = tokens // BLOCK
     body = values[..., : blocks * BLOCK].view(len(values), beams, blocks, BLOCK)
-    most = (totals[..., None] + body.amax(dim=3)).flatten(1)
-    chosen = most.topk(min(count, most.shape[1]), dim=1, sorted=False).indices
+    most = (totals[..., None] + body.amax(dim=3)).flatten(1)  # [B, K*blocks]
+    chosen = most.topk(min(count, most.shape[1]), dim=1, sorted=False).indices  # [B, C]
     parents = chosen // blocks if blocks else chosen
-    starts = chosen * BLOCK + parents * (tokens - blocks * BLOCK)
-    inside = starts[..., None] + torch.arange(BLOCK, device=values.device)
+    starts = chosen * BLOCK + parents * (tokens - blocks * BLOCK)  # where each block begins in K*V
+    inside = starts[..., None] + torch.arange(BLOCK, device=values.device)  # [B, C, BLOCK]
     near = values.flatten(1).gather(1, inside.flatten(1)).view_as(inside)
-    rest = values[..., blocks * BLOCK :]
+    rest = values[..., blocks * BLOCK :]  # [B, K, V - blocks*BLOCK]: what fills no block
     beyond = torch.arange(beams * tokens, device=values.device).view(beams, tokens)
     sums = [
         (near + totals.gather(1, parents)[..., None]).flatten(1),
@@ -221,25 +216,26 @@ def _done(beams: _Beams, config: SearchConfig) -> Bool[Tensor, "B"]:
 
 def _read(ended: list[_Ended], trail: _Trail, count: int) -> list[list[Hypothesis]]:
     """Returns the best hypotheses of each sentence; where nothing could follow, an empty text."""
-    found: list[list[tuple[float, _Ended, int]]] = [[] for _ in range(trail.sentences)]
-    for one in ended:
-        parts = enumerate(zip(one.sentences.tolist(), one.scores.tolist(), strict=True))
-        for row, (sentence, score) in parts:
-            found[sentence].append((score, one, row))
-    best = [sorted(some, key=lambda entry: -entry[0])[:count] for some in found]
-    kept = [
-        [(tuple(one.ids[row].tolist()), score, int(one.places[row])) for score, one, row in some]
-        for some in best
-    ]
-    flat = [(row, place, len(ids) + 1) for row, some in enumerate(kept) for ids, _, place in some]
     if not trail.steps:
         return []
+    finished: list[list[tuple[float, list[int], int]]] = [[] for _ in range(trail.sentences)]
+    for step in ended:
+        parts = (step.sentences, step.scores, step.ids, step.places)
+        for sentence, score, ids, place in zip(*(part.tolist() for part in parts), strict=True):
+            finished[sentence].append((score, ids, place))
+    # A stable sort: of equal scores, the one that ended first comes first.
+    best = [sorted(entries, key=lambda entry: -entry[0])[:count] for entries in finished]
+    flat = [
+        (sentence, place, len(ids) + 1)
+        for sentence, entries in enumerate(best)
+        for _, ids, place in entries
+    ]
     like = trail.steps[0][0]
-    looked = trail.follow(*like.new_tensor(flat).reshape(-1, 3).unbind(1))
+    looked = trail.follow(*like.new_tensor(flat).reshape(-1, 3).unbind(1))  # [N, T, S]
     # Copies, so that one kept hypothesis does not keep all.
-    looks = iter(one[:length].clone() for one, (_, _, length) in zip(looked, flat, strict=True))
+    looks = iter(rows[:length].clone() for rows, (_, _, length) in zip(looked, flat, strict=True))
     nothing = Hypothesis((), -torch.inf, looked.new_zeros(0, looked.shape[2]))
     return [
-        [Hypothesis(ids, score, next(looks)) for ids, score, _ in some] or [nothing]
-        for some in kept
+        [Hypothesis(tuple(ids), score, next(looks)) for score, ids, _ in entries] or [nothing]
+        for entries in best
     ]

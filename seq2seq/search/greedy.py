@@ -1,56 +1,80 @@
-"""Greedy search: the likeliest token, each time."""
+"""One token after the other: the likeliest each time, or another choice."""
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from seq2seq.search.stepper import (
-    Hypothesis,
-    MemoryT,
-    SearchConfig,
-    StateT,
-    Stepper,
-    constrain,
-)
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import constrain, rules_of
+from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper, selected
 from seq2seq.symbols import BOS, EOS
-from seq2seq.tensors import Padded
+
+Choose: TypeAlias = Callable[
+    [Float[Tensor, "R V"], Int[Tensor, "R T"], Int[Tensor, "R"]],
+    tuple[Float[Tensor, "R"], Int[Tensor, "R"]],
+]
+"""Takes log-probabilities, the tokens so far, and which texts the rows are; returns the chosen
+tokens' log-probabilities and ids."""
+
+
+def _likeliest(
+    log_probs: Float[Tensor, "R V"], prefix: Int[Tensor, "R T"], texts: Int[Tensor, "R"]
+) -> tuple[Float[Tensor, "R"], Int[Tensor, "R"]]:
+    best, ids = log_probs.max(dim=1)
+    return best, ids
+
+
+def greedy_search(
+    stepper: Stepper[MemoryT, StateT],
+    start: Start[MemoryT, StateT],
+    config: SearchConfig,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """Returns one hypothesis a text, as :func:`beam_search` does with a beam of 1."""
+    return [[hypothesis] for hypothesis in token_by_token(stepper, start, config, _likeliest)]
 
 
 @torch.inference_mode()
-def greedy_search(
-    stepper: Stepper[MemoryT, StateT], source: Padded, config: SearchConfig
+def token_by_token(
+    stepper: Stepper[MemoryT, StateT],
+    start: Start[MemoryT, StateT],
+    config: SearchConfig,
+    choose: Choose,
 ) -> list[Hypothesis]:
-    """Returns one hypothesis a sentence, as :func:`beam_search` with a beam of 1."""
-    memory, state = stepper.start(source)
-    limits = config.limits(source)
+    """Returns one hypothesis a text, each token as ``choose`` says."""
+    memory, state, limits, rules = start.memory, start.state, start.limits, rules_of(config)
     count = len(limits)
-    sentences = torch.arange(count, device=limits.device)
-    prefix = torch.full((count, 1, 1), BOS, device=limits.device)
+    texts = torch.arange(count, device=limits.device)  # those still going on
+    prefix = torch.full((count, 1, 1), BOS, device=limits.device)  # [R, 1, T]
     total = torch.zeros(count, dtype=torch.double, device=limits.device)
-    trail: list[torch.Tensor] = []
-    found: dict[int, tuple[tuple[int, ...], float, int]] = {}
-    while len(sentences):
+    trail: list[Tensor] = []
+    ended: dict[int, tuple[tuple[int, ...], float, int]] = {}
+    while len(texts):
         step = stepper.step(memory, state, prefix[:, :, -1])
-        log_probs = constrain(step.log_probs, prefix[:, :, 1:], limits, config)
-        best, token = log_probs[:, 0].max(dim=1)
+        log_probs = constrain(step.log_probs, prefix[:, :, 1:], limits, rules)  # [R, 1, V]
+        best, token = choose(log_probs[:, 0], prefix[:, 0], texts)
         total = total + best
-        looked = step.attention.new_zeros(count, step.attention.shape[2])
-        trail.append(looked.index_copy(0, sentences, step.attention[:, 0]))
+        looked = step.attention.new_zeros(count, step.attention.shape[2])  # [B, S]
+        trail.append(looked.index_copy(0, texts, step.attention[:, 0]))
         over = (token == EOS) | best.isneginf()
-        rows, ended = (~over).nonzero().flatten(), over.nonzero().flatten()
-        parts = (sentences[ended], prefix[ended, 0, 1:], total[ended])
-        for sentence, ids, score in zip(*(part.tolist() for part in parts), strict=True):
+        rows, done = (~over).nonzero().flatten(), over.nonzero().flatten()
+        parts = (texts[done], prefix[done, 0, 1:], total[done])
+        for text, ids, score in zip(*(part.tolist() for part in parts), strict=True):
             # Where nothing may follow, an empty text says so.
             length = 0 if math.isinf(score) else len(trail)
             share = score / max(1, length) ** config.length_penalty
-            found[sentence] = tuple(ids[:length]), share, length
+            ended[text] = tuple(ids[:length]), share, length
         prefix = torch.cat([prefix, token[:, None, None]], dim=2)
         state = step.state
-        if len(ended):
-            sentences, prefix, limits = sentences[rows], prefix[rows], limits[rows]
-            total, memory, state = total[rows], memory.select(rows), state.select(rows)
-    looks = torch.stack(trail, dim=1) if trail else torch.zeros(0)
+        if len(done):
+            texts, prefix, limits, total = texts[rows], prefix[rows], limits[rows], total[rows]
+            memory, state = selected(memory, rows), state.select(rows)
+    looks = torch.stack(trail, dim=1) if trail else torch.zeros(0)  # [B, T, S]
     return [
-        Hypothesis(ids, score, looks[row, :length].clone())
-        for row, (ids, score, length) in sorted(found.items())
+        Hypothesis(ids, score, looks[text, :length].clone())
+        for text, (ids, score, length) in sorted(ended.items())
     ]

@@ -1,9 +1,7 @@
-"""Sampling: the next token of a text without an end, drawn by chance."""
+"""Sampling: the next token of a text, drawn by chance."""
 
-import math
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,42 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.errors import require
-from seq2seq.search.stepper import Scored, StateT
+from seq2seq.search.config import SamplingConfig, SearchConfig
+from seq2seq.search.greedy import token_by_token
+from seq2seq.search.rules import Rule, constrain
+from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper, selected
 from seq2seq.symbols import PAD
 
-ROLLS_AHEAD = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """How the next token is drawn; the settings apply in the order of :func:`filtered`."""
-
-    temperature: float = 1.0
-    """Log-probabilities are divided by it: below 1 bolder, above 1 wilder; 0: the likeliest."""
-    top_k: int = 0
-    """Only so many likeliest tokens; 0: all."""
-    top_p: float = 1.0
-    """Only the fewest likeliest tokens that reach this probability together; 1: all."""
-    min_p: float = 0.0
-    """Only tokens with at least this share of the likeliest one's probability; 0: all."""
-    typical: float = 1.0
-    """Only the fewest tokens that reach this probability together, those whose information is
-    nearest to the entropy first; 1: all."""
-    repetition_penalty: float = 1.0
-    """The log-probability of recent tokens is multiplied by it; 1: off."""
-    repetition_window: int = 64
-    """Tokens that count as recent."""
-
-    def __post_init__(self) -> None:
-        for key, least in (("temperature", 0), ("repetition_penalty", 1)):
-            require(getattr(self, key) >= least, key, f"at least {least}", getattr(self, key))
-            require(math.isfinite(getattr(self, key)), key, "finite", getattr(self, key))
-        require(self.top_k >= 0, "top_k", "at least 0", self.top_k)
-        require(0 < self.top_p <= 1, "top_p", "in (0, 1]", self.top_p)
-        require(0 <= self.min_p < 1, "min_p", "in [0, 1)", self.min_p)
-        require(0 < self.typical <= 1, "typical", "in (0, 1]", self.typical)
-        window = self.repetition_window
-        require(window >= 1, "repetition_window", "at least 1", window)
+ROLLS_AT_ONCE = 256
 
 
 def _penalised(
@@ -189,41 +158,33 @@ def likeliest(
 class Dice:
     """One independent stream of uniform numbers a sample.
 
-    A stream is a function of the seed and the sample's index alone: a sample comes out the same
-    however many are made together.
+    A stream is a function of the seed and the sample's number (or numbers) alone: a sample comes
+    out the same however many are made together.
     """
 
-    def __init__(self, seed: int, samples: Sequence[int]) -> None:
+    def __init__(self, seed: int, samples: Sequence[int | tuple[int, ...]]) -> None:
         require(seed >= 0, "seed", "at least 0", seed)
-        keys = [(seed, sample) for sample in samples]
-        self._streams = [np.random.Generator(np.random.PCG64(key)) for key in keys]
-        self._ahead: Iterator[Tensor] = iter(())
+        numbers = ((sample,) if isinstance(sample, int) else sample for sample in samples)
+        self._streams = [np.random.Generator(np.random.PCG64((seed, *key))) for key in numbers]
+        self._next_rolls: Iterator[Tensor] = iter(())
 
     def roll(self) -> Float[Tensor, "R"]:
         """Returns each stream's next number in [0, 1), in float64."""
-        for numbers in self._ahead:
+        for numbers in self._next_rolls:
             return numbers
-        ahead = np.stack([stream.random(ROLLS_AHEAD) for stream in self._streams], axis=1)
-        self._ahead = iter(torch.from_numpy(ahead).unbind())
-        return next(self._ahead)
-
-
-@runtime_checkable
-class Continuer(Protocol[StateT]):
-    """A model that continues texts."""
-
-    def step(self, state: StateT, tokens: Int[Tensor, "R 1"]) -> Scored[StateT]:
-        """Reads one token a row; the log-probabilities are ``[R, 1, V]``."""
-        ...
+        rolls = np.stack([stream.random(ROLLS_AT_ONCE) for stream in self._streams], axis=1)
+        self._next_rolls = iter(torch.from_numpy(rolls).unbind())
+        return next(self._next_rolls)
 
 
 def sample(
-    model: Continuer[StateT],
+    stepper: Stepper[MemoryT, StateT],
+    memory: MemoryT,
     state: StateT,
     tokens: Int[Tensor, "R P"],
     config: SamplingConfig,
     dice: Dice,
-    banned: Sequence[int],
+    rules: Sequence[Rule],
 ) -> Iterator[Int[Tensor, "R"]]:
     """Yields the next token of each row, without end and in constant memory.
 
@@ -231,29 +192,64 @@ def sample(
     possible gives padding.
 
     Args:
-        model: What scores the tokens.
+        stepper: What scores the tokens.
+        memory: What it looks at; None for a language model.
         state: The state before the last of ``tokens``.
         tokens: The tokens so far of each row, of which all but the last are read.
         config: How to draw.
         dice: As many streams as there are rows.
-        banned: Tokens that never are drawn.
+        rules: What may not be drawn; they see the recent tokens only, and no limit.
     """
-    never = torch.tensor(banned, dtype=torch.long, device=tokens.device)
+    no_limit = torch.full((len(tokens),), sys.maxsize, device=tokens.device)
     room = tokens.new_full((len(tokens), config.repetition_window), PAD)
-    recent = torch.cat([room, tokens[:, :-1]], dim=1)[:, -config.repetition_window :]
+    recent = torch.cat([room, tokens[:, :-1]], dim=1)[:, -config.repetition_window :]  # [R, W]
     tokens = tokens[:, -1:]
     while True:
         # Only the step: whoever takes a token goes on in a mode of their own.
         with torch.inference_mode():
-            step = model.step(state, tokens)
+            step = stepper.step(memory, state, tokens)
+            log_probs = constrain(step.log_probs, recent[:, None], no_limit, rules)[:, 0]  # [R, V]
         state = step.state
         if config.repetition_penalty != 1:
             recent = torch.cat([recent[:, 1:], tokens], dim=1)
-        log_probs = step.log_probs[:, 0].nan_to_num(nan=-torch.inf, neginf=-torch.inf)
-        log_probs = log_probs.index_fill(1, never, -torch.inf)
         if config.temperature == 0:
             ids = likeliest(log_probs, recent, config)
         else:
             ids = draw(filtered(log_probs, recent, config), dice.roll())
         yield ids
         tokens = ids[:, None]
+
+
+def sampled_search(
+    stepper: Stepper[MemoryT, StateT],
+    start: Start[MemoryT, StateT],
+    config: SearchConfig,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """Returns ``n_best`` drawn hypotheses a text, the likeliest first.
+
+    What is drawn is a function of the seed and the text's number in the request: neither the batch
+    nor its order changes it.
+    """
+    device = start.limits.device
+    rows = torch.arange(len(start.limits), device=device).repeat_interleave(n_best)  # [B*N]
+    many = Start(
+        selected(start.memory, rows), start.state.select(rows), start.limits[rows], start.numbers
+    )
+    keys = [(number, draw) for number in start.numbers for draw in range(n_best)]
+    dice, settings = Dice(config.seed, keys), config.sampling
+
+    def choose(
+        log_probs: Float[Tensor, "R V"], prefix: Int[Tensor, "R T"], texts: Int[Tensor, "R"]
+    ) -> tuple[Float[Tensor, "R"], Int[Tensor, "R"]]:
+        recent = prefix[:, -settings.repetition_window :]
+        rolls = dice.roll()[texts.cpu()]
+        if settings.temperature == 0:
+            ids = likeliest(log_probs, recent, settings)
+        else:
+            ids = draw(filtered(log_probs, recent, settings), rolls)
+        return log_probs.gather(1, ids[:, None])[:, 0], ids
+
+    hypotheses = token_by_token(stepper, many, config, choose)
+    groups = (hypotheses[at : at + n_best] for at in range(0, len(hypotheses), n_best))
+    return [sorted(group, key=lambda hypothesis: -hypothesis.score) for group in groups]

@@ -1,18 +1,16 @@
-"""What a search needs of a model, what it may not generate, and what it returns."""
+"""What a search needs of a model, where it begins, and what it returns."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seq2seq.errors import require
-from seq2seq.symbols import EOS, PAD
-from seq2seq.tensors import Padded
+from seq2seq.search.config import SearchConfig
+from seq2seq.tensors import Padded, Step
 
-NEVER = slice(EOS)
-"""The ids of padding, the unknown and the start symbol: no text is made of them."""
 RowsT = TypeVar("RowsT", bound="Rows")
 
 
@@ -25,75 +23,68 @@ class Rows(Protocol):
         ...
 
 
-MemoryT = TypeVar("MemoryT", bound=Rows)
+MemoryT = TypeVar("MemoryT", bound=Rows | None)
 StateT = TypeVar("StateT", bound=Rows)
-StateT_co = TypeVar("StateT_co", bound=Rows, covariant=True)
+MemoryT_contra = TypeVar("MemoryT_contra", bound=Rows | None, contravariant=True)
 
 
 @runtime_checkable
-class Scored(Protocol[StateT_co]):
-    """The outcome of one step."""
+class Stepper(Protocol[MemoryT_contra, StateT]):
+    """A model that scores one token after the other.
 
-    @property
-    def log_probs(self) -> Float[Tensor, "B K V"]:
-        """How likely each token is to follow; the search writes into it."""
-        ...
+    What it looks at, its memory, is None for a language model.
+    """
 
-    @property
-    def state(self) -> StateT_co:
-        """The state after the step; rows ``B*K``."""
-        ...
-
-    @property
-    def attention(self) -> Float[Tensor, "B K S"]:
-        """Where each beam looked; zero where there is no attention."""
+    def step(
+        self, memory: MemoryT_contra, state: StateT, tokens: Int[Tensor, "B K"]
+    ) -> Step[StateT]:
+        """Reads one token of ``K`` beams a sequence."""
         ...
 
 
 @runtime_checkable
-class Stepper(Protocol[MemoryT, StateT]):
-    """A model that scores one token after the other."""
+class Reader(Protocol[MemoryT, StateT]):
+    """A stepper that reads a source first."""
 
     def start(self, source: Padded) -> tuple[MemoryT, StateT]:
         """Reads the sources; the state's rows are ``B``."""
         ...
 
-    def step(self, memory: MemoryT, state: StateT, tokens: Int[Tensor, "B K"]) -> Scored[StateT]:
+    def step(self, memory: MemoryT, state: StateT, tokens: Int[Tensor, "B K"]) -> Step[StateT]:
         """Reads one token of ``K`` beams a sequence."""
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How a text is searched for; what `translate` and `evaluate` do unless told otherwise."""
+@dataclass(frozen=True)
+class Start(Generic[MemoryT, StateT]):
+    """Where a search of several texts begins."""
 
-    beam_size: int = 5
-    """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: float = 1.0
-    """A hypothesis scores its log-probability divided by its length to this power."""
-    min_length: int = 0
-    """Least tokens of a hypothesis."""
-    max_length: int = 0
-    """Most tokens of a hypothesis; 0: twice the source's, plus 20."""
-    no_repeat_ngram: int = 0
-    """Never generate the same n tokens in a row twice; 0: off."""
+    memory: MemoryT
+    """What is looked at, sequence by sequence; None: there is nothing."""
+    state: StateT
+    """The state before the first token; rows ``B``."""
+    limits: Int[Tensor, "B"]
+    """The most tokens of each text, its end symbol included."""
+    numbers: Sequence[int]
+    """Which text of the request each is: what is drawn for it depends on nothing else."""
 
-    def __post_init__(self) -> None:
-        require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)
-        require(self.length_penalty >= 0, "length_penalty", "at least 0", self.length_penalty)
-        require(self.min_length >= 0, "min_length", "at least 0", self.min_length)
-        fits = self.max_length == 0 or self.max_length >= max(1, self.min_length)
-        require(fits, "max_length", "0, or at least 1 and min_length", self.max_length)
-        require(self.no_repeat_ngram >= 0, "no_repeat_ngram", "at least 0", self.no_repeat_ngram)
 
-    def limits(self, source: Padded) -> Int[Tensor, "B"]:
-        """Returns the most tokens, the end symbol included, of each sentence's hypotheses.
+@torch.inference_mode()
+def begin(
+    reader: Reader[MemoryT, StateT],
+    source: Padded,
+    config: SearchConfig,
+    numbers: Sequence[int] | None = None,
+) -> Start[MemoryT, StateT]:
+    """Reads the sources; ``numbers`` are by default their places."""
+    memory, state = reader.start(source)
+    places = range(len(source.lengths)) if numbers is None else numbers
+    return Start(memory, state, config.limits(source), places)
 
-        A function of the sentence alone: neighbours in the batch change nothing.
-        """
-        own = 2 * source.lengths + 20
-        most = torch.full_like(own, self.max_length) if self.max_length else own
-        return most.clamp(min=self.min_length) + 1
+
+def selected(memory: MemoryT, rows: Int[Tensor, "R"]) -> MemoryT:
+    """Returns the memory of the given sequences, if there is one."""
+    return memory if memory is None else memory.select(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,31 +98,7 @@ class Hypothesis:
     """Where each token, the end symbol included, looked."""
 
 
-def constrain(
-    log_probs: Float[Tensor, "B K V"],
-    prefix: Int[Tensor, "B K T"],
-    limits: Int[Tensor, "B"],
-    config: SearchConfig,
-) -> Float[Tensor, "B K V"]:
-    """Makes the log-probabilities ``-inf`` for all that may not follow ``prefix``, in place.
-
-    Padding, the unknown and the start symbol never may; at a sentence's limit only the end symbol
-    may.
-    """
-    log_probs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
-    log_probs[..., NEVER] = -torch.inf
-    length = prefix.shape[2] + 1
-    if length <= config.min_length:
-        log_probs[..., EOS] = -torch.inf
-    size = config.no_repeat_ngram
-    if size and length > size:
-        windows = prefix.unfold(2, size, 1)
-        tail = prefix[:, :, prefix.shape[2] - size + 1 :]
-        repeats = (windows[..., :-1] == tail[:, :, None]).all(dim=3)
-        log_probs.scatter_(2, torch.where(repeats, windows[..., -1], PAD), -torch.inf)
-    last = (limits <= length).nonzero().flatten()
-    if len(last):
-        end = log_probs[last][..., EOS]
-        log_probs[last] = -torch.inf
-        log_probs[last, :, EOS] = end
-    return log_probs
+Strategy: TypeAlias = Callable[
+    [Stepper[Any, Any], Start[Any, Any], SearchConfig, int], list[list[Hypothesis]]
+]
+"""Searches: returns for each text its hypotheses, best first, at most as many as asked for."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seq2seq.symbols import BOS
 from seq2seq.text.pipeline import Pipeline
-from seq2seq.text.tokenizers import UNFINISHED
+from seq2seq.text.subword import UNFINISHED
 
 MOST_WAITING = 16
 """Tokens that may wait for the rest of their character."""

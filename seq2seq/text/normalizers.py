@@ -7,9 +7,6 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
-
-NormalizerName = Literal["nfc", "nfkc", "nfd", "nfkd", "lower", "whitespace"]
 
 
 def _unchanged(text: str) -> str:
@@ -29,7 +26,7 @@ class Normalizer:
 _nfc, _nfkc = partial(unicodedata.normalize, "NFC"), partial(unicodedata.normalize, "NFKC")
 _nfd, _nfkd = partial(unicodedata.normalize, "NFD"), partial(unicodedata.normalize, "NFKD")
 
-NORMALIZERS: dict[NormalizerName, Normalizer] = {
+NORMALIZERS: dict[str, Normalizer] = {
     "nfc": Normalizer(_nfc),
     "nfkc": Normalizer(_nfkc),
     # Decomposed text is for the model; people and their programs expect the composed form.
@@ -48,7 +45,7 @@ class Normalizers:
     'dog'
     """
 
-    names: tuple[NormalizerName, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def reversible(self) -> bool:

@@ -7,21 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
-from seq2seq.errors import CheckpointError, DataError, nearest, require
+from seq2seq.errors import CheckpointError, DataError, OneOf, nearest, require, require_name
+from seq2seq.lists import as_texts, chunks
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
-from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
-from seq2seq.text.tokenizers import (
-    FIXED,
-    SubwordKind,
-    SubwordTokenizer,
-    Texts,
-    Tokenizer,
-    TokenizerKind,
-    load_tokenizer,
-)
+from seq2seq.text.normalizers import NORMALIZERS, Normalizers
+from seq2seq.text.subword import SubwordKind, SubwordTokenizer
+from seq2seq.text.tokenizer import Texts, Tokenizer
+from seq2seq.text.tokenizers import SUBWORDS, TOKENIZERS, load_tokenizer
 from seq2seq.text.vocab import Vocabulary
 
 FILE = "pipeline.json"
@@ -29,7 +24,7 @@ FILE = "pipeline.json"
 UNKNOWN = "\u2047"
 """Stands in decoded text for a token that the vocabulary lacks."""
 
-_CHUNK = 2**18
+CHARACTERS_AT_ONCE = 2**18
 """Characters cut at once: as many texts as that are in memory with their tokens."""
 
 
@@ -37,14 +32,14 @@ _CHUNK = 2**18
 class PipelineConfig:
     """How the texts of one side become ids."""
 
-    tokenizer: TokenizerKind = "unigram"
+    tokenizer: Annotated[str, OneOf(TOKENIZERS)] = "unigram"
     """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
     vocab_size: int | None = None
     """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe; none:
     8000 for subwords and words, all for the others."""
     min_count: int = 1
     """How often a token must be seen in training; rarer ones are unknown."""
-    normalizers: tuple[NormalizerName, ...] = ()
+    normalizers: tuple[Annotated[str, OneOf(NORMALIZERS)], ...] = ()
     """Applied in this order before tokens are cut; with any, texts do not come back exactly. What
     nfd and nfkd take apart is written composed, and references are composed before scoring."""
     tags: tuple[str, ...] = ()
@@ -64,12 +59,12 @@ class PipelineConfig:
     @property
     def subword_kind(self) -> SubwordKind | None:
         """The kind of subwords, or None."""
-        return self.tokenizer if self.tokenizer in ("unigram", "bpe") else None
+        return cast(SubwordKind, self.tokenizer) if self.tokenizer in SUBWORDS else None
 
     @property
     def size(self) -> int:
         """The number of tokens that is meant; 0 takes all."""
-        usual = 8000 if self.tokenizer in ("unigram", "bpe", "word") else 0
+        usual = 8000 if self.tokenizer in (*SUBWORDS, "word") else 0
         return usual if self.vocab_size is None else self.vocab_size
 
     def settled(self) -> "PipelineConfig":
@@ -77,6 +72,9 @@ class PipelineConfig:
         return replace(self, vocab_size=self.size)
 
     def __post_init__(self) -> None:
+        require_name(self.tokenizer, "tokenizer", TOKENIZERS)
+        for name in self.normalizers:
+            require_name(name, "normalizers", NORMALIZERS)
         subwords = self.subword_kind is not None
         least = 1 if subwords else 0
         require(self.size >= least, "vocab_size", f"at least {least}", self.vocab_size)
@@ -94,10 +92,12 @@ class PipelineConfig:
             require(subwords or not found, key, "left out unless for unigram or bpe", found)
 
 
-def _again(texts: Iterable[str] | Texts) -> Texts:
+def _again(texts: str | Iterable[str] | Texts) -> Texts:
     """Returns a function which gives the texts from the beginning at each call."""
     if callable(texts):
         return texts
+    if isinstance(texts, str):
+        return lambda: [texts]
     if isinstance(texts, Iterator):
         raise TypeError("texts are read more than once: pass a list or a function, no iterator")
     return lambda: texts
@@ -116,18 +116,9 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Collects texts, few of them where they are long."""
-    chunk: list[str] = []
-    size = 0
-    for text in texts:
-        chunk.append(text)
-        size += len(text) + 1
-        if size >= _CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _weight(text: str) -> int:
+    """Returns what a text adds to a chunk: its characters, and 1 for itself."""
+    return len(text) + 1
 
 
 def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
@@ -142,7 +133,7 @@ def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
 def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenizer:
     kind = config.subword_kind
     if kind is None:
-        return FIXED[config.tokenizer]()
+        return TOKENIZERS[config.tokenizer]()
     if config.model_file is not None:
         return SubwordTokenizer.from_file(Path(config.model_file), kind)
     normalizers = Normalizers(config.normalizers)
@@ -159,7 +150,7 @@ def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenize
 
 
 def train_tokenizer(
-    config: PipelineConfig, texts: Iterable[str] | Texts, *, key: str = "source"
+    config: PipelineConfig, texts: str | Iterable[str] | Texts, *, key: str = "source"
 ) -> Tokenizer:
     """Makes the tokenizer of ``config``; for a joint one, chain the texts of both sides.
 
@@ -187,7 +178,7 @@ class Pipeline:
     def train(
         cls,
         config: PipelineConfig,
-        texts: Iterable[str] | Texts,
+        texts: str | Iterable[str] | Texts,
         *,
         key: str = "source",
         trim: bool = False,
@@ -225,7 +216,7 @@ class Pipeline:
 
     def _count(self, texts: Iterable[str]) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for chunk in _chunks(texts):
+        for chunk in chunks(texts, size=CHARACTERS_AT_ONCE, measure=_weight):
             for _, row in self._cut(chunk, self.tokenizer.encode):
                 counts.update(row)
         return counts
@@ -271,22 +262,22 @@ class Pipeline:
         ids = self.vocabulary.ids(row)
         return ids if tag is None else [self.vocabulary.tag_ids[tag], *ids]
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of each text, without start and end symbols.
+    def encode(self, texts: str | Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each text, without start and end symbols; a plain string is one text.
 
         Raises:
             DataError: A text is not Unicode.
         """
-        return [self._look_up(*cut) for cut in self._cut(texts, self.tokenizer.encode)]
+        return [self._look_up(*cut) for cut in self._cut(as_texts(texts), self.tokenizer.encode)]
 
-    def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
+    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[int]]:
         """Returns ids of randomly drawn subwords, a pure function of both arguments.
 
         Raises:
             DataError: A text is not Unicode.
         """
         cutter = partial(self.tokenizer.sample, seed=seed)
-        return [self._look_up(*cut) for cut in self._cut(texts, cutter)]
+        return [self._look_up(*cut) for cut in self._cut(as_texts(texts), cutter)]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of each row up to its end symbol; unknown tokens become ⁇."""
@@ -303,13 +294,13 @@ class Pipeline:
             for head, tail, text in zip(heads, tails, texts, strict=True)
         ]
 
-    def restored(self, texts: Sequence[str]) -> list[str]:
+    def restored(self, texts: str | Sequence[str]) -> list[str]:
         """Returns texts with what decoding restores, and nothing else, done to them.
 
         So are references compared with decoded texts: decomposed letters are composed where
         decoding composes them, but what other normalisers take away stays a difference.
         """
-        return [self.normalizers.restore(text) for text in texts]
+        return [self.normalizers.restore(text) for text in as_texts(texts)]
 
     @cached_property
     def letters(self) -> dict[int, str]:
@@ -362,5 +353,5 @@ class Pipeline:
                     f"{path}: normalizers: must be of {', '.join(NORMALIZERS)}, got {name!r}"
                     f"{nearest(name, NORMALIZERS)}"
                 )
-        normalizers = Normalizers(cast(tuple[NormalizerName, ...], names))
+        normalizers = Normalizers(names)
         return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))

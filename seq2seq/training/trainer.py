@@ -2,113 +2,56 @@
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError, require
-from seq2seq.measures import LOWER_IS_BETTER, ScoreName
-from seq2seq.tensors import Batch, TextBatch
+from seq2seq.errors import CheckpointError, Seq2SeqError
+from seq2seq.measures import lower_is_better
 from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
+from seq2seq.training.config import TrainConfig
 from seq2seq.training.interruption import Interrupted, Interruption
 from seq2seq.training.journal import Journal, forget_after, open_journal
-from seq2seq.training.optimisation import OptimizerConfig, make_optimizer
+from seq2seq.training.objective import OBJECTIVES
+from seq2seq.training.optimisation import make_optimizer
+from seq2seq.training.state import (
+    Progress,
+    flatten,
+    load_weights,
+    sections,
+    unflatten,
+    weights,
+)
 
-AnyBatch: TypeAlias = Batch | TextBatch
-BatchT_co = TypeVar("BatchT_co", bound=AnyBatch, covariant=True)
-LIMITS = ("steps", "epochs", "minutes", "patience")
-"""What may change when a run goes on: where it ends."""
-KERNELS = 32
 log = logging.getLogger("seq2seq")
+MovedT = TypeVar("MovedT", bound="TrainingBatch")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """The training loop. It ends at the first limit met: steps, epochs, minutes or patience."""
+@runtime_checkable
+class TrainingBatch(Protocol):
+    """What the loop needs of a batch."""
 
-    seed: int = 1
-    """Where all randomness begins: weights, order of batches, dropout."""
-    steps: int = 0
-    """Most updates; 0: no limit."""
-    epochs: int = 0
-    """Most passes over the training text; 0: no limit, as where only steps or minutes are named."""
-    minutes: float = 0.0
-    """Most wall-clock time, tokenizer training and validation included; 0: no limit. A run that
-    ends by the clock is not repeatable to the bit."""
-    patience: int = 0
-    """Validations without a gain after which training ends; 0: no limit."""
-    label_smoothing: float = 0.1
-    """Share of the target's mass that all tokens have in common."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and learning rate."""
-    average: float = 0.0
-    """Share of itself that a running average of the weights keeps at each update, such as 0.999;
-    validation, checkpoints and use then take the average. 0: no average."""
-    accumulate: int = 1
-    """Batches whose gradients make one update."""
-    validate_every: int = 0
-    """Updates between validations; 0: once an epoch."""
-    metric: ScoreName = "loss"
-    """The validation score that tells which checkpoint is best."""
-    keep: int = 3
-    """Last checkpoints kept, besides the best."""
-    log_every: int = 50
-    """Updates between rows of the metrics."""
-    threads: int = 0
-    """CPU threads; 0: torch's choice."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model trains; auto: cuda where there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Numbers that matrix products use while training; weights are always float32. auto:
-    bfloat16 where the processor multiplies it faster."""
+    @property
+    def predictions(self) -> int:
+        """How many predictions its loss is a sum of."""
+        ...
 
-    def __post_init__(self) -> None:
-        for key in ("seed", "steps", "epochs", "minutes", "patience", "validate_every", "threads"):
-            require(getattr(self, key) >= 0, key, "at least 0", getattr(self, key))
-        for key in ("accumulate", "keep", "log_every"):
-            require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
-        for key in ("label_smoothing", "average"):
-            require(0 <= getattr(self, key) < 1, key, "in [0, 1)", getattr(self, key))
-        ends = any(getattr(self, limit) for limit in LIMITS)
-        require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
-
-    def shortened(self) -> "TrainConfig":
-        """Returns the same settings for two updates."""
-        return replace(self, steps=2, epochs=0, minutes=0.0, validate_every=0)
+    def to(self: MovedT, device: torch.device) -> MovedT:
+        """Returns the same batch on ``device``."""
+        ...
 
 
-@dataclass
-class Progress:
-    """Where a run stands; all that resuming needs besides weights and optimiser."""
-
-    step: int = 0
-    epoch: int = 0
-    position: int = 0
-    """Batches of this epoch already used."""
-    seconds: float = 0.0
-    validated: int = 0
-    """The step of the last validation."""
-    best: float | None = None
-    best_step: int | None = None
-    without_gain: int = 0
-    plateaus: int = 0
-    skipped: int = 0
-    """Updates left out since a gradient was not a number."""
-    skipped_in_a_row: int = 0
-    window_loss: float = 0.0
-    """Loss, tokens and seconds since the last row of the metrics."""
-    window_tokens: int = 0
-    window_seconds: float = 0.0
+BatchT = TypeVar("BatchT", bound=TrainingBatch)
+BatchT_co = TypeVar("BatchT_co", bound=TrainingBatch, covariant=True)
 
 
 @runtime_checkable
@@ -128,37 +71,7 @@ Validator = Callable[[], Mapping[str, float]]
 """Returns the validation's scores, `loss` among them."""
 
 
-def pick_device(name: str, key: str) -> torch.device:
-    """Returns the device that the setting ``key`` names.
-
-    Raises:
-        ConfigError: There is no such device here.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"{key}: cuda, but torch finds no CUDA device; accepted here: cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """Returns the numbers that matrix products use."""
-    if name == "auto":
-        # torch's own name for it is private, and may go.
-        native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        name = "bfloat16" if device.type == "cuda" or native() else "float32"
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
-
-
-def limit_kernels() -> None:
-    """Lets oneDNN keep few compiled kernels, unless the user's environment says how many.
-
-    It compiles one for each shape, and would keep a thousand: hundreds of megabytes where batches
-    have ever-changing shapes, and as much again that lies unused between them. More than those of a
-    few updates are not met again soon. oneDNN looks here once, before it makes its first kernel.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
-
-
-class Trainer:
+class Trainer(Generic[BatchT]):
     """Trains a model in a run folder."""
 
     MOST_SKIPPED = 10
@@ -169,18 +82,19 @@ class Trainer:
         config: TrainConfig,
         folder: Path,
         elapsed: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        """Trains ``model``, which makes an :class:`Outcome` of a batch, a label smoothing and the
-        state that the batch before it left.
+        """Trains ``model``, where its weights are, with the objective that ``config`` names.
 
-        ``elapsed`` are seconds that the run has already used for its preparation.
-        """  # noqa: D205
-        limit_kernels()
+        ``elapsed`` are seconds that the run has already used for its preparation; ``dtype`` are the
+        numbers that matrix products use.
+        """
         self.model = model
         self.config = config
+        self.objective = OBJECTIVES[config.objective](config)
         self.folder = folder
         self.device = next(model.parameters()).device
-        self.dtype = pick_precision(config.precision, self.device)
+        self.dtype = dtype
         self.optimizer = make_optimizer(config.optimizer, model.parameters())
         self.average = RunningAverage(weights(model), config.average) if config.average else None
         self.carried: Tensor | None = None
@@ -196,21 +110,21 @@ class Trainer:
             CheckpointError: The checkpoint belongs to another model.
         """
         try:
-            parts = _sections(checkpoint.optimizer)
+            parts = sections(checkpoint.optimizer)
             load_weights(self.model, checkpoint)
             if self.average is not None:
                 copy(weights(self.model), self.average.values)
                 copy(parts["weights"], weights(self.model))
             carried = parts["text"].get("carried")
             self.carried = None if carried is None else carried.to(self.device)
-            self.optimizer.load_state_dict(_unflatten(parts["optimizer"], self.optimizer))
+            self.optimizer.load_state_dict(unflatten(parts["optimizer"], self.optimizer))
             self.progress = Progress(**checkpoint.state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
             ) from error
 
-    def fit(self, batches: BatchOrder[AnyBatch], validate: Validator) -> None:
+    def fit(self, batches: BatchOrder[BatchT], validate: Validator) -> None:
         """Trains until a limit is met, validating and saving on the way.
 
         Raises:
@@ -234,7 +148,7 @@ class Trainer:
             name = name_of(progress.step) if saved else self._save()
             raise Interrupted(interruption.number, name)
 
-    def _groups(self, batches: BatchOrder[AnyBatch]) -> Iterator[list[AnyBatch]]:
+    def _groups(self, batches: BatchOrder[BatchT]) -> Iterator[list[BatchT]]:
         """Yields the batches of each update from where the run stands, epoch after epoch."""
         while True:
             self._epoch_size = batches.size(self.progress.epoch)
@@ -249,27 +163,27 @@ class Trainer:
             return False
         return self._over() or (progress.step % every if every else progress.position) == 0
 
-    def update(self, group: list[AnyBatch]) -> None:
-        """Makes one update from the mean gradient over all target tokens of ``group``."""
+    def update(self, group: list[BatchT]) -> None:
+        """Makes one update from the mean gradient over all predictions of ``group``."""
         progress, config = self.progress, self.config
         # The noise of an update is a function of (seed, step): no generator's state to be saved.
         torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
-        counts = [int(batch.target_out.lengths.sum()) for batch in group]
-        tokens, nats = sum(counts), list[Tensor]()
+        counts = [batch.predictions for batch in group]
+        predictions, nats = sum(counts), list[Tensor]()
         self.model.train()
         for batch, count in zip(group, counts, strict=True):
             with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                outcome = self.model(batch.to(self.device), config.label_smoothing, self.carried)
-            loss = outcome.nats / tokens
+                outcome = self.objective(self.model, batch.to(self.device), self.carried)
+            loss = outcome.nats / predictions
             if outcome.penalty is not None:
-                loss = loss + outcome.penalty * (count / tokens)
-            loss.backward()
+                loss = loss + outcome.penalty * (count / predictions)
+            loss.backward()  # type: ignore[no-untyped-call]
             nats.append(outcome.nats.detach())
             self.carried = outcome.carried
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
         if self._follow(float(norm)):  # the only time that a GPU is waited for
             progress.window_loss += sum(map(float, nats))
-            progress.window_tokens += tokens
+            progress.window_tokens += predictions
         self.optimizer.zero_grad(set_to_none=True)
         progress.step += 1
         progress.position += len(group)
@@ -370,7 +284,7 @@ class Trainer:
         with self.average.applied() if self.average is not None else nullcontext():
             scores = validate()
         self._tick()
-        value = scores[metric] if metric in LOWER_IS_BETTER else -scores[metric]
+        value = scores[metric] if lower_is_better(metric) else -scores[metric]
         value = math.inf if math.isnan(value) else value  # no score is worse
         progress.validated = progress.step
         progress.without_gain += 1
@@ -389,7 +303,7 @@ class Trainer:
     def _save(self) -> str:
         """Saves everything and returns the checkpoint's name."""
         name = name_of(self.progress.step)
-        model, training = weights(self.model), _flatten(self.optimizer)
+        model, training = weights(self.model), flatten(self.optimizer)
         if self.average is not None:
             training |= {f"weights.{key}": tensor for key, tensor in model.items()}
             model = self.average.values
@@ -397,62 +311,3 @@ class Trainer:
             training["text.carried"] = self.carried
         self.checkpoints.save(name, model, training, asdict(self.progress))
         return name
-
-
-def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Returns the weights by name; shared ones once."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Copies a checkpoint's weights into a model.
-
-    Raises:
-        CheckpointError: Names or shapes differ; says which.
-    """
-    own = weights(model)
-    for name in sorted(own.keys() | checkpoint.model.keys()):
-        mine, saved = own.get(name), checkpoint.model.get(name)
-        if mine is None or saved is None or mine.shape != saved.shape:
-            found = "nothing" if saved is None else list(saved.shape)
-            wanted = "nothing" if mine is None else list(mine.shape)
-            raise CheckpointError(
-                f"checkpoint {checkpoint.name}: {name} is {found}, the model's is {wanted}"
-            )
-        mine.copy_(saved)
-
-
-def _sections(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Parts what training needs besides the model: the optimiser's tensors (``parameter.name``),
-    weights of which the model's are the average, and the state that a text has reached.
-    """  # noqa: D205
-    parts: dict[str, dict[str, Tensor]] = {"optimizer": {}, "weights": {}, "text": {}}
-    for key, tensor in tensors.items():
-        head, _, name = key.partition(".")
-        if head in parts:
-            parts[head][name] = tensor
-        else:
-            parts["optimizer"][key] = tensor
-    return parts
-
-
-def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Returns the optimiser's tensors as ``parameter.name``."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": value
-        for index, slots in state.items()
-        for name, value in slots.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _unflatten(
-    tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict[str, object]:
-    """Undoes :func:`_flatten`."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

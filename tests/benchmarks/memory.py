@@ -23,11 +23,13 @@ import numpy as np
 import pyarrow as pa
 
 from seq2seq import config as configuration
-from seq2seq.data.batching import BatchConfig, Batches
-from seq2seq.data.sources import Corpus, CorpusConfig, open_corpus, read_lines
-from seq2seq.data.store import FilterConfig, PairStore, encode_corpus
+from seq2seq.data.files import read_lines
+from seq2seq.data.pairs.batches import BatchConfig, Batches
+from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, open_corpus
+from seq2seq.data.pairs.store import FilterConfig, PairStore, encode_corpus
 from seq2seq.experiment import train
-from seq2seq.tasks import Pipelines, TranslationConfig
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.pipelines import Pipelines
 
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 10**6

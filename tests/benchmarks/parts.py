@@ -10,42 +10,49 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from seq2seq.data.batching import BatchConfig, Batches, padding
 from seq2seq.data.layout import flatten, make_batch, pad
-from seq2seq.data.sources import CorpusConfig, open_corpus
-from seq2seq.data.store import FilterConfig, PairStore, encode_corpus
+from seq2seq.data.pairs.batches import BatchConfig, Batches, padding
+from seq2seq.data.pairs.corpus import CorpusConfig, open_corpus
+from seq2seq.data.pairs.store import FilterConfig, PairStore, encode_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import bleu
-from seq2seq.generation import Generator
-from seq2seq.inference import Translator
-from seq2seq.models.flops import TRAINING, pair_flops, token_flops
-from seq2seq.models.folded import FoldedTranslator
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, build_language_model
+from seq2seq.models.seq2seq import (
+    EncoderConfig,
+    FoldedSeq2Seq,
+    Seq2Seq,
+    Seq2SeqConfig,
+    build_seq2seq,
+)
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.linear import SearchPrecision
-from seq2seq.nn.recurrent import CellName, RecurrentConfig
-from seq2seq.runs import read_config
-from seq2seq.search.beam import beam_search
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.sampling import SamplingConfig
-from seq2seq.search.stepper import SearchConfig
+from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.search.config import SamplingConfig, SearchConfig
+from seq2seq.search.strategies import search as search_for
 from seq2seq.symbols import BOS, EOS, PAD
-from seq2seq.tasks import Pipelines, TranslationConfig, corpus_config
+from seq2seq.tasks.language_model.generator import Generator
+from seq2seq.tasks.task import read_config
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.pipelines import Pipelines
+from seq2seq.tasks.translation.translator import Translator
 from seq2seq.tensors import Batch, Padded, TextBatch
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
-from seq2seq.training.trainer import AnyBatch, TrainConfig, Trainer
+from seq2seq.training.config import TrainConfig
+from seq2seq.training.objective import CrossEntropy
+from seq2seq.training.state import weights
+from seq2seq.training.trainer import Trainer
 from tests.benchmarks import baseline
+from tests.benchmarks.flops import TRAINING, pair_flops, token_flops
 from tests.benchmarks.timing import PROBE, Part, Rate, Work, gemm, rates, rounds, shown
 
 BASELINE = "baseline"
 SAME = "LSTM, the baseline's architecture"
-TRIED: tuple[tuple[str, CellName, bool, str], ...] = (
+TRIED: tuple[tuple[str, str, bool, str], ...] = (
     ("LSTM", "lstm", False, "float32"),
     ("LSTM, bfloat16", "lstm", False, "bfloat16"),
     ("LSTM, input feeding", "lstm", True, "float32"),
@@ -203,7 +210,7 @@ def random_ids(vocab: int, rows: int, steps: int) -> Padded:
 
 
 def reference(
-    options: Options, cell: CellName = "lstm", *, feeding: bool = False, tied: bool = True
+    options: Options, cell: str = "lstm", *, feeding: bool = False, tied: bool = True
 ) -> Seq2SeqConfig:
     """Returns the reference model's configuration."""
     return Seq2SeqConfig(
@@ -233,7 +240,7 @@ def training(options: Options) -> Part:
         output=options.hidden,
     )
     # As many products as the baseline has.
-    same = Seq2Seq(
+    same = build_seq2seq(
         reference(options, feeding=True, tied=False), pairs.source_vocab, pairs.source_vocab
     )
     flops = dict.fromkeys((BASELINE, SAME), pairs.flops(same))
@@ -242,7 +249,7 @@ def training(options: Options) -> Part:
         works[SAME] = updates(same, pairs.joined, "float32", Path(folder))
         for name, cell, feeding, precision in TRIED:
             config = reference(options, cell, feeding=feeding)
-            model = Seq2Seq(config, pairs.source_vocab, pairs.target_vocab)
+            model = build_seq2seq(config, pairs.source_vocab, pairs.target_vocab)
             flops[name] = pairs.flops(model)
             works[name] = updates(model, pairs.batches, precision, Path(folder))
         found = rounds(works, options.repetitions)
@@ -253,10 +260,10 @@ def training(options: Options) -> Part:
     )
 
 
-def updates(model: nn.Module, batches: Sequence[AnyBatch], precision: str, folder: Path) -> Work:
+def updates(model: nn.Module, batches: Sequence[Any], precision: str, folder: Path) -> Work:
     """Returns updates of one of the library's models, in target tokens."""
     config = TrainConfig(steps=10**6, precision=precision)  # type: ignore[arg-type]
-    trainer = Trainer(model, config, folder)
+    trainer: Trainer[Any] = Trainer(model, config, folder)
 
     def work(number: int) -> float:
         batch = batches[number % len(batches)]
@@ -281,13 +288,13 @@ def plain_updates(model: nn.Module, batches: Sequence[tuple[tuple[Tensor, ...], 
 # --- training a language model
 
 
-def language_model(options: Options, cell: CellName = "lstm") -> LanguageModel:
+def language_model(options: Options, cell: str = "lstm") -> LanguageModel:
     """Returns a character model that drops nothing, as the baseline's."""
     layers = RecurrentConfig(
         cell=cell, layers=options.layers, hidden_size=options.hidden, dropout=0.0
     )
     config = LanguageModelConfig(layers=layers, output_dropout=0.0)
-    return LanguageModel(config, len(LETTERS) + EOS + 1)
+    return build_language_model(config, len(LETTERS) + EOS + 1)
 
 
 def characters(options: Options) -> Part:
@@ -319,24 +326,24 @@ def characters(options: Options) -> Part:
     )
 
 
-def plain_characters(model: LanguageModel) -> baseline.Characters:
+def plain_characters(model: Any) -> baseline.Characters:
     """Returns the baseline's character model with the weights of one of the library's."""
     layers = len(model.decoder.layers.layers)
     vocab, embedding = model.input.weight.shape
     plain = baseline.Characters(
         vocab, embedding=embedding, hidden=model.head.weight.shape[1], layers=layers
     )
-    weights = model.state_dict()
+    named = weights(model)
     own = {
-        "embedding.weight": weights["input.weight"],
-        "head.weight": weights["head.weight"],
-        "head.bias": weights["head.bias"],
+        "embedding.weight": named["input.weight"],
+        "head.weight": named["head.weight"],
+        "head.bias": named["head.bias"],
     }
     for layer in range(layers):
         for name, kind in (("ih", "input"), ("hh", "recurrent")):
             for part in ("weight", "bias"):
                 theirs = f"decoder.layers.layers.{layer}.{part}_{kind}"
-                own[f"lstm.{part}_{name}_l{layer}"] = weights[theirs]
+                own[f"lstm.{part}_{name}_l{layer}"] = named[theirs]
     plain.load_state_dict(own)
     return plain
 
@@ -444,7 +451,7 @@ def test_set(options: Options) -> tuple[list[str], list[str]]:
     """Returns the first pairs of a run's test set; its folder may have moved to ``data``."""
     config = run_config(options.run)
     own = Path(config.data.folder)
-    corpus = open_corpus(corpus_config(config, "test"), own if own.is_dir() else Path(options.data))
+    corpus = open_corpus(config.data.corpus("test"), own if own.is_dir() else Path(options.data))
     pairs = [pair for pair, _ in zip(corpus.pairs(), range(options.sentences), strict=False)]
     return [source for source, _ in pairs], [target for _, target in pairs]
 
@@ -452,7 +459,7 @@ def test_set(options: Options) -> tuple[list[str], list[str]]:
 def plain_translator(translator: Translator, run: str) -> baseline.Translator:
     """Returns the baseline's model with a run's weights."""
     residual = run_config(run).model.encoder.residual
-    return baseline.plain(translator.models[0].state_dict(), residual=residual)
+    return baseline.plain(weights(translator.models[0]), residual=residual)
 
 
 def differences(
@@ -488,17 +495,18 @@ def differences(
 def score(translator: Translator, source: Sequence[int], target: Sequence[int]) -> float:
     """Returns the mean log-probability of a translation, its end counted."""
     batch = make_batch(*flatten([source]), *flatten([target]))
-    return -float(translator.models[0](batch).nats) / (len(target) + 1)
+    nats = CrossEntropy()(translator.models[0], batch, None).nats
+    return -float(nats) / (len(target) + 1)
 
 
 def random_search(options: Options, size: int) -> Part:
     """Measures search with random weights; nothing ends before its time."""
     vocab = options.vocabulary + EOS + 1
-    model = Seq2Seq(reference(options), vocab, vocab * 8 // 15).eval()
+    model: Any = build_seq2seq(reference(options), vocab, vocab * 8 // 15).eval()
     with torch.no_grad():
         # The baseline's greedy search cannot force a length, but nobody ends by chance.
         model.head.bias[EOS] = -1e4 if size == 1 else 0.0
-    plain = baseline.plain(model.state_dict(), residual=False)
+    plain = baseline.plain(weights(model), residual=False)
     sources = random_ids(vocab, options.sentences, FORCED).values.tolist()
     forced = 0 if size == 1 else FORCED
     sides: dict[str, Callable[[Sequence[list[int]]], list[list[int]]]] = {
@@ -506,7 +514,7 @@ def random_search(options: Options, size: int) -> Part:
     }
     config = SearchConfig(beam_size=size, min_length=forced, max_length=forced)
     for precision in PRECISIONS:
-        sides[precision] = searching(FoldedTranslator(model, precision), config)
+        sides[precision] = searching(model.fold(precision), config)
     works = {name: turns(side, sources) for name, side in sides.items()}
     found = rounds(works, options.repetitions)
     texts = {name: side(sources) for name, side in sides.items()}
@@ -519,7 +527,7 @@ def random_search(options: Options, size: int) -> Part:
 
 
 def searching(
-    model: FoldedTranslator, config: SearchConfig
+    model: FoldedSeq2Seq, config: SearchConfig
 ) -> Callable[[Sequence[list[int]]], list[list[int]]]:
     """Returns the library's search from ids to ids."""
 
@@ -527,10 +535,8 @@ def searching(
         texts: list[list[int]] = []
         for start in range(0, len(rows), BATCH):
             source = pad(*flatten(rows[start : start + BATCH]))
-            if config.beam_size == 1:
-                texts += [list(one.ids) for one in greedy_search(model, source, config)]
-            else:
-                texts += [list(some[0].ids) for some in beam_search(model, source, config)]
+            found = search_for(model, source, config)
+            texts += [list(hypotheses[0].ids) for hypotheses in found]
         return texts
 
     return search
@@ -542,7 +548,7 @@ def searching(
 def generation(options: Options) -> Part:
     """Measures generating characters, one text and many; nobody ends by chance."""
     pipeline = Pipeline.train(PipelineConfig(tokenizer="char", vocab_size=0), [LETTERS])
-    model = language_model(options).eval()
+    model: Any = language_model(options).eval()
     with torch.no_grad():
         model.head.bias[: EOS + 1] = -1e4
     plain = plain_characters(model).eval()

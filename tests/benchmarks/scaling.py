@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.data.batching import BatchConfig, Batches
-from seq2seq.data.store import PairStore
-from seq2seq.models.flops import TRAINING, pair_flops
-from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.data.pairs.batches import BatchConfig, Batches
+from seq2seq.data.pairs.store import PairStore
+from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
 from seq2seq.tensors import Batch
 from tests.benchmarks.bench import written
+from tests.benchmarks.flops import TRAINING, pair_flops
 from tests.benchmarks.memory import make_store
 from tests.benchmarks.parts import Options, random_ids, reference, updates
 from tests.benchmarks.timing import PROBE, Part, Work, gemm, part_table, rates, rounds
@@ -67,7 +67,7 @@ def sized(name: str, size: int, options: Options) -> tuple[Seq2Seq, Batch]:
     length = size if name == "length" else LENGTH
     batch = Batch(*(random_ids(vocabulary, pairs, length) for _ in range(3)))
     config = reference(replace(options, hidden=hidden, layers=layers))
-    return Seq2Seq(config, vocabulary, vocabulary), batch
+    return build_seq2seq(config, vocabulary, vocabulary), batch
 
 
 def corpus(name: str, sizes: Iterable[int], options: Options) -> Iterator[tuple[str, Part]]:

@@ -17,8 +17,8 @@ import torch
 from matplotlib.figure import Figure
 from torch.profiler import ProfilerActivity, profile
 
-from seq2seq.inference import Translator
-from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.models.seq2seq import build_seq2seq
+from seq2seq.tasks.translation.translator import Translator
 from tests.benchmarks.parts import PRECISIONS, Options, read_pairs, reference, test_set, updates
 
 KINDS = {
@@ -73,7 +73,7 @@ def measured(options: Options) -> dict[str, dict[str, float]]:
     pairs = read_pairs(options)
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("float32", "bfloat16"):
-            model = Seq2Seq(reference(options), pairs.source_vocab, pairs.target_vocab)
+            model = build_seq2seq(reference(options), pairs.source_vocab, pairs.target_vocab)
             work = updates(model, pairs.batches, precision, Path(folder))
             found[f"update, {precision}"] = shares(lambda work=work: work(1))  # type: ignore[misc]
     sources, _ = test_set(options)

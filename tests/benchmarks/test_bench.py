@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seq2seq.errors import ConfigError
-from seq2seq.tasks import Pipelines
+from seq2seq.tasks.translation.pipelines import Pipelines
 from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
 from tests.benchmarks import baseline, parts, scaling
 from tests.benchmarks.bench import chosen, here, smaller, written

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.data.cache import LEFTOVER_SECONDS, clear_leftovers, digest, draft, storing
+from seq2seq.data.cache import LEFTOVER_SECONDS, clear_leftovers, draft, storing
+from seq2seq.data.files import digest
 from seq2seq.errors import DataError, StorageError
 
 

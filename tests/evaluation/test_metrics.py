@@ -7,11 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
-from seq2seq.errors import DataError
+from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import (
-    METRICS,
     BleuTokenizer,
-    MetricName,
     Score,
     Unit,
     bleu,
@@ -23,7 +21,8 @@ from seq2seq.evaluation.metrics import (
     ter,
     wer,
 )
-from seq2seq.measures import LOWER_IS_BETTER, ScoreName
+from seq2seq.measures import METRICS, Metric, lower_is_better
+from seq2seq.training.config import TrainConfig
 
 HYPOTHESES = ["The cat sat on a mat.", "a dog runs , fast", "", "Zwei Männer spielen Fußball"]
 REFERENCES = [
@@ -113,20 +112,30 @@ def test_spaces_part_symbols_however_many() -> None:
 
 
 def test_lower_is_better_for_the_rates_of_errors() -> None:
-    assert set(get_args(MetricName)) - LOWER_IS_BETTER == {"bleu", "chrf", "exact"}
-    assert set(get_args(ScoreName)) == {"loss", *get_args(MetricName)}
+    assert {name for name in METRICS if not lower_is_better(name)} == {"bleu", "chrf", "exact"}
+    assert lower_is_better("loss")
+    assert not lower_is_better("accuracy")
 
 
 def test_score_reads_like_sacrebleu() -> None:
     assert str(Score("BLEU", 33.1234, "nrefs:1|tok:13a")) == "BLEU = 33.12  nrefs:1|tok:13a"
 
 
-def test_every_name_has_its_metric() -> None:
-    assert tuple(METRICS) == get_args(MetricName)
+@pytest.mark.parametrize("name", METRICS)
+def test_a_plain_string_is_one_text(name: str) -> None:
+    assert METRICS[name]("a dog", "a cat") == METRICS[name](["a dog"], ["a cat"])
+
+
+def test_a_new_entry_can_be_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"^metric: must be one of loss, bleu"):
+        TrainConfig(steps=1, metric="vowels")
+    monkeypatch.setitem(METRICS, "vowels", Metric(exact_match))
+    assert TrainConfig(steps=1, metric="vowels").metric == "vowels"
+    assert METRICS["vowels"](["a"], ["a"]).value == 100
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_sides_of_different_length_are_refused(name: MetricName) -> None:
+def test_sides_of_different_length_are_refused(name: str) -> None:
     message = "^cannot score: 1 hypotheses, 1,200 references; each hypothesis needs the reference"
     with pytest.raises(DataError, match=message):
         METRICS[name](["a"], ["a"] * 1200)

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seq2seq.data.streams import Carried, TextStore, Windows
+from seq2seq.data.documents.batches import ReadThrough, Windows
+from seq2seq.data.documents.store import TextStore
 from seq2seq.evaluation.text_loss import Loss, measure, text_scores
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
+from seq2seq.models.language_model import LanguageModelConfig, build_language_model
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.symbols import BOS, EOS
-from seq2seq.tensors import Outcome, TextBatch
+from seq2seq.tensors import Features, Padded, TextBatch
 
 A, B = 4, 5
 
@@ -26,10 +28,10 @@ def store_of(*documents: Sequence[int]) -> TextStore:
     return TextStore(ids, ends, sum(map(len, documents)))
 
 
-def model_of() -> LanguageModel:
+def model_of() -> Any:
     torch.manual_seed(1)
     layers = RecurrentConfig(cell="gru", hidden_size=4)
-    model = LanguageModel(LanguageModelConfig(embedding_size=3, layers=layers), 6)
+    model = build_language_model(LanguageModelConfig(embedding_size=3, layers=layers), 6)
     return model.double().eval()
 
 
@@ -37,15 +39,20 @@ class Counting:
     """Each prediction costs the number of tokens that were read since the state was empty."""
 
     device = torch.device("cpu")
+    head: Any = None
 
-    def __call__(
-        self, batch: TextBatch, smoothing: float = 0.0, carried: Tensor | None = None
-    ) -> Outcome:
+    def __init__(self) -> None:
+        self.head = self
+
+    def features(self, batch: TextBatch, carried: Tensor | None = None) -> Features:
         before = torch.zeros(len(batch.fresh)) if carried is None else carried[:, 0, 0]
         before = before.masked_fill(batch.fresh, 0)
         lengths = batch.target_out.lengths
-        nats = (before * lengths + lengths * (lengths - 1) / 2).sum()
-        return Outcome(nats, None, (before + lengths)[:, None, None])
+        nats = before * lengths + lengths * (lengths - 1) / 2
+        return Features(nats[:, None, None], batch.target_out, (before + lengths)[:, None, None])
+
+    def loss(self, vectors: Tensor, targets: Padded) -> Tensor:
+        return vectors.sum()
 
 
 def test_bits_per_character_of_a_model_with_constant_weights() -> None:
@@ -58,26 +65,26 @@ def test_bits_per_character_of_a_model_with_constant_weights() -> None:
         for token in set(range(6)) - {A, B, EOS}:
             model.head.bias[token] = math.log(1 / 24)
     store = store_of([A, A, B], [B])  # 1 + 1 + 2 + 3 and 2 + 3 bits, the ends included
-    loss = measure(model, Carried(store))
+    loss = measure(model, ReadThrough(store))
     assert loss.tokens == 6
     assert loss.bits == pytest.approx(12)
     assert loss.bits / store.characters == pytest.approx(3)
     assert loss.per_token == pytest.approx(2 * math.log(2))
-    for other in (Carried(store, rows=3, steps=2), Windows(store, 2)):
+    for other in (ReadThrough(store, rows=3, steps=2), Windows(store, 2)):
         assert measure(model, other).bits == pytest.approx(12)
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, 45), (2, 20), (5, 5)])
 def test_each_row_begins_with_an_empty_state_and_keeps_it(rows: int, expected: int) -> None:
     store = store_of([A] * 9)  # ten predictions
-    loss = measure(Counting(), Carried(store, rows, steps=10 // rows))
+    loss = measure(Counting(), ReadThrough(store, rows, steps=10 // rows))
     assert (loss.nats, loss.tokens) == (expected, 10)
 
 
 def test_a_document_begins_with_an_empty_state() -> None:
     store = store_of([A] * 4, [], [B] * 2)
     for steps in (1, 2, 3, 512):
-        assert measure(Counting(), Carried(store, steps=steps)).nats == 10 + 0 + 3
+        assert measure(Counting(), ReadThrough(store, steps=steps)).nats == 10 + 0 + 3
 
 
 def test_windows_forget() -> None:
@@ -95,8 +102,8 @@ def test_a_text_read_in_chunks_costs_what_it_costs_as_a_whole(
     documents: list[list[int]], steps: int
 ) -> None:
     model, store = model_of(), store_of(*documents)
-    parts = measure(model, Carried(store, steps=steps))
-    whole = measure(model, Carried(store))
+    parts = measure(model, ReadThrough(store, steps=steps))
+    whole = measure(model, ReadThrough(store))
     assert parts.tokens == whole.tokens == sum(map(len, documents)) + len(documents)
     assert parts.nats == pytest.approx(whole.nats, rel=1e-12)
     assert measure(model, Windows(store, 20, rows=3)).nats == pytest.approx(whole.nats, rel=1e-12)

@@ -7,23 +7,19 @@ import torch
 from torch.testing import assert_close
 
 from seq2seq.models.ensemble import Ensemble
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.attention import AttentionName
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.nn.recurrent import CellName
-from seq2seq.search.beam import beam_search
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.stepper import Hypothesis, Reader
 from seq2seq.symbols import BOS, PAD
 from seq2seq.tensors import Padded
+from tests.searching import by_beam, greedily
 
 VOCAB = 12
 SENTENCES = [[4], [5, 6, 7, 8, 9], [10, 4, 11], [6, 6, 5, 11, 4, 8, 9], [7, 10]]
 
 
-def model_of(
-    seed: int, cell: CellName = "gru", size: int = 8, attention: AttentionName = "general"
-) -> Seq2Seq:
+def model_of(seed: int, cell: str = "gru", size: int = 8, attention: str = "general") -> Seq2Seq:
     """Builds a random model of strong opinions, else every search would be a tie."""
     torch.manual_seed(seed)
     config = Seq2SeqConfig(
@@ -34,7 +30,7 @@ def model_of(
             cell=cell, hidden_size=size, attention=attention, input_feeding=attention != "none"
         ),
     )
-    model = Seq2Seq(config, VOCAB, VOCAB)
+    model = build_seq2seq(config, VOCAB, VOCAB)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.5)
@@ -54,12 +50,12 @@ def padded(some: list[list[int]]) -> Padded:
 
 
 def search(model: Seq2Seq | Ensemble, some: list[list[int]], beam: int) -> list[Hypothesis]:
-    stepper: Stepper[Any, Any] = model
+    stepper: Reader[Any, Any] = model
     config = SearchConfig(beam_size=beam, max_length=7)
     with torch.no_grad():
         if beam == 1:
-            return greedy_search(stepper, padded(some), config)
-        return [hypotheses[0] for hypotheses in beam_search(stepper, padded(some), config)]
+            return greedily(stepper, padded(some), config)
+        return [hypotheses[0] for hypotheses in by_beam(stepper, padded(some), config)]
 
 
 def outcome(found: list[Hypothesis]) -> list[tuple[tuple[int, ...], Any]]:
@@ -86,6 +82,7 @@ def test_probabilities_and_attention_are_the_mean_of_the_models(models: list[Seq
 @torch.no_grad()
 def test_the_mean_by_hand() -> None:
     first, second = model_of(1), model_of(2)
+    model: Any
     for model, shift in ((first, 0.0), (second, 30.0)):
         torch.nn.init.zeros_(model.head.weight)
         torch.nn.init.zeros_(model.head.bias)

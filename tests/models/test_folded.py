@@ -7,15 +7,25 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from seq2seq.models import folded
-from seq2seq.models.folded import FoldedLanguageModel, FoldedTranslator
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.models.step import Step
+from seq2seq.models.language_model import (
+    FoldedLanguageModel,
+    LanguageModel,
+    LanguageModelConfig,
+    build_language_model,
+)
+from seq2seq.models.seq2seq import (
+    EncoderConfig,
+    FoldedSeq2Seq,
+    Seq2Seq,
+    Seq2SeqConfig,
+    build_seq2seq,
+)
+from seq2seq.nn import cell as cells
+from seq2seq.nn.cells import CELLS
 from seq2seq.nn.decoder import DecoderConfig, DecoderState
 from seq2seq.nn.linear import SearchPrecision, has_int8
-from seq2seq.nn.recurrent import CELLS, CellName, RecurrentConfig
-from seq2seq.tensors import Padded
+from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.tensors import Padded, Step
 
 VOCAB = 40
 PLAIN = Seq2SeqConfig(
@@ -47,7 +57,7 @@ SOURCE = Padded(
 STEPS = torch.tensor([[[1, 4], [5, 6], [7, 8]], [[9, 9], [2, 4], [30, 39]]])
 
 
-def translator(cell: CellName, variant: str, dtype: torch.dtype = torch.double) -> Seq2Seq:
+def translator(cell: str, variant: str, dtype: torch.dtype = torch.double) -> Seq2Seq:
     torch.manual_seed(1)
     config = replace(PLAIN, **VARIANTS[variant])
     config = replace(
@@ -55,11 +65,11 @@ def translator(cell: CellName, variant: str, dtype: torch.dtype = torch.double) 
         encoder=replace(config.encoder, cell=cell),
         decoder=replace(config.decoder, cell=cell),
     )
-    return Seq2Seq(config, VOCAB, VOCAB).to(dtype).eval()
+    return build_seq2seq(config, VOCAB, VOCAB).to(dtype).eval()
 
 
 @torch.inference_mode()
-def scores(stepper: Seq2Seq | FoldedTranslator) -> tuple[torch.Tensor, torch.Tensor]:
+def scores(stepper: Seq2Seq | FoldedSeq2Seq) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns log-probabilities and attention of two steps of two beams."""
     memory, state = stepper.start(SOURCE)
     state = state.select(torch.arange(3).repeat_interleave(2))
@@ -76,21 +86,21 @@ def scores(stepper: Seq2Seq | FoldedTranslator) -> tuple[torch.Tensor, torch.Ten
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_folded_translator_is_the_translator(
-    cell: CellName, variant: str, table: int, monkeypatch: pytest.MonkeyPatch
+    cell: str, variant: str, table: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folded, "TABLE_BYTES", table)
+    monkeypatch.setattr(cells, "TABLE_BYTES", table)
     for dtype, slack in ((torch.double, 1e-12), (torch.float32, 2e-5)):
         model = translator(cell, variant, dtype)
-        for one, other in zip(scores(FoldedTranslator(model)), scores(model), strict=True):
+        for one, other in zip(scores(model.fold("float32")), scores(model), strict=True):
             assert_close(one, other, atol=slack, rtol=0)
 
 
 @pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_eight_bits_are_nearly_enough(cell: CellName, variant: str) -> None:
+def test_eight_bits_are_nearly_enough(cell: str, variant: str) -> None:
     model = translator(cell, variant, torch.float32)
-    found, looked = scores(FoldedTranslator(model, "int8"))
+    found, looked = scores(model.fold("int8"))
     expected, expected_looked = scores(model)
     assert_close(found, expected, atol=0.2, rtol=0)
     assert_close(looked, expected_looked, atol=0.05, rtol=0)
@@ -99,16 +109,16 @@ def test_eight_bits_are_nearly_enough(cell: CellName, variant: str) -> None:
 
 @pytest.mark.parametrize("output_size", [0, 6])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_folded_language_model_is_the_language_model(cell: CellName, output_size: int) -> None:
+def test_a_folded_language_model_is_the_language_model(cell: str, output_size: int) -> None:
     torch.manual_seed(1)
     layers = RecurrentConfig(cell=cell, layers=2, hidden_size=8, residual=True)
     config = LanguageModelConfig(embedding_size=8, layers=layers, output_size=output_size)
-    model = LanguageModel(config, VOCAB).double().eval()
-    stepper, state = FoldedLanguageModel(model), model.start(4)
+    model = build_language_model(config, VOCAB).double().eval()
+    stepper, state = model.fold("float32"), model.start(4)
     with torch.inference_mode():
         for tokens in torch.tensor([[1, 5, 6, 7], [8, 9, 8, 8]]):
-            expected = model.step(state, tokens[:, None])
-            step = stepper.step(state, tokens[:, None])
+            expected = model.step(None, state, tokens[:, None])
+            step = stepper.step(None, state, tokens[:, None])
             assert_close(step.log_probs, expected.log_probs)
             assert_close(step.state.layers, expected.state.layers)
             state = step.state
@@ -120,12 +130,12 @@ def test_a_folded_language_model_is_the_language_model(cell: CellName, output_si
 @pytest.mark.parametrize("cell", CELLS)
 @torch.inference_mode()
 def test_rows_stand_apart_where_a_model_says_so(
-    cell: CellName, size: int, precision: SearchPrecision
+    cell: str, size: int, precision: SearchPrecision
 ) -> None:
     torch.manual_seed(1)
     layers = RecurrentConfig(cell=cell, layers=2, hidden_size=size)
-    model = LanguageModel(LanguageModelConfig(embedding_size=8, layers=layers), VOCAB).eval()
-    stepper, tokens = FoldedLanguageModel(model, precision), torch.arange(64)[:, None] % VOCAB
+    model = build_language_model(LanguageModelConfig(embedding_size=8, layers=layers), VOCAB).eval()
+    stepper, tokens = model.fold(precision), torch.arange(64)[:, None] % VOCAB
     whole = [step.log_probs for step in two_steps(stepper, model.start(64), tokens)]
     same = [
         one.log_probs.equal(other[:count])
@@ -134,7 +144,7 @@ def test_rows_stand_apart_where_a_model_says_so(
             two_steps(stepper, model.start(count), tokens[:count]), whole, strict=True
         )
     ]
-    assert all(same) or not stepper.apart
+    assert all(same) or not stepper.batch_invariant
     expected = [step.log_probs for step in two_steps(model, model.start(64), tokens)]
     slack = 2e-5 if precision == "float32" else 0.2
     assert_close(torch.stack(whole), torch.stack(expected), atol=slack, rtol=0)
@@ -142,6 +152,6 @@ def test_rows_stand_apart_where_a_model_says_so(
 
 def two_steps(
     stepper: LanguageModel | FoldedLanguageModel, state: DecoderState, tokens: torch.Tensor
-) -> list[Step]:
-    first = stepper.step(state, tokens)
-    return [first, stepper.step(first.state, tokens)]
+) -> list[Step[DecoderState]]:
+    first = stepper.step(None, state, tokens)
+    return [first, stepper.step(None, first.state, tokens)]

@@ -3,28 +3,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise, product
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from seq2seq.errors import ConfigError
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
+from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, build_language_model
+from seq2seq.nn import cells
+from seq2seq.nn.heads import TokenHead
+from seq2seq.nn.kernel_cells import KernelCell as RecurrentLayer
 from seq2seq.nn.recurrent import (
-    CellName,
     Recurrent,
     RecurrentConfig,
-    RecurrentLayer,
-    ScanLayer,
 )
-from seq2seq.nn.tokens import TokenHead
+from seq2seq.nn.scan_cells import ScanCell as ScanLayer
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Padded, TextBatch
+from tests.losses import outcome
 
 VOCABULARY = 9
 DOCUMENTS = [[BOS, 5, 7, 4, 8, 5, 6, EOS], [BOS, 8, 4, EOS], [BOS, 6, 6, 5, 4, EOS], [BOS, EOS]]
-CELLS: dict[CellName, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
+CELLS: dict[str, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
     "lstm": nn.LSTMCell,
     "gru": nn.GRUCell,
     "rnn": nn.RNNCell,
@@ -35,7 +36,7 @@ GRID: list[Case] = [
     {"cell": cell, "layers": layers, "residual": residual, "layer_norm": norm, "output_size": size,
      "tied": tied}
     for cell, layers, (residual, norm), size, tied in product(
-        get_args(CellName), (1, 2, 3), ((False, False), (True, False), (True, True)), (0, 5),
+        cells.CELLS, (1, 2, 3), ((False, False), (True, False), (True, True)), (0, 5),
         (False, True),
     )
 ]  # fmt: skip
@@ -66,7 +67,7 @@ def built(items: tuple[tuple[str, Any], ...]) -> LanguageModel:
 
 def fresh_model(config: LanguageModelConfig) -> LanguageModel:
     torch.manual_seed(1)
-    model = LanguageModel(config, VOCABULARY)
+    model = build_language_model(config, VOCABULARY)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -129,7 +130,7 @@ def advance_scan(layer: ScanLayer, value: Tensor, state: Tensor) -> Tensor:
     return torch.cat([reset * carried + (1 - reset) * 3**0.5 * passed, carried])
 
 
-def advance(layer: Layer, cell: CellName, value: Tensor, state: Tensor) -> Tensor:
+def advance(layer: Layer, cell: str, value: Tensor, state: Tensor) -> Tensor:
     """Runs a cell, with the layer's own weights, on one vector; returns the new state."""
     if isinstance(layer, ScanLayer):
         return advance_scan(layer, value, state)
@@ -154,12 +155,12 @@ def refined(stack: Recurrent, index: int, value: Tensor, output: Tensor) -> Tens
     return value + output if stack.config.residual and value.shape == output.shape else output
 
 
-def plain_log_probs(model: LanguageModel, document: Sequence[int], cut: int = 0) -> list[Tensor]:
+def plain_log_probs(model: Any, document: Sequence[int], cut: int = 0) -> list[Tensor]:
     """Returns ``[V]`` log-probabilities after each token but the last.
 
     Gradients do not reach back beyond each ``cut`` tokens; 0: they reach the beginning.
     """
-    stack, join = model.decoder.layers, model.decoder.join
+    stack, project = model.decoder.layers, model.decoder.output_projection
     parts = [layer for layer in stack.layers if isinstance(layer, Layer)]
     states = [model.head.weight.new_zeros(stack.state_size) for _ in parts]
     rows = []
@@ -170,8 +171,8 @@ def plain_log_probs(model: LanguageModel, document: Sequence[int], cut: int = 0)
         for index, layer in enumerate(parts):
             states[index] = advance(layer, stack.config.cell, value, states[index])
             value = refined(stack, index, value, states[index][: layer.hidden_size])
-        if join is not None:
-            value = torch.tanh(join.weight @ value + join.bias)
+        if project is not None:
+            value = torch.tanh(project.weight @ value + project.bias)
         logits = model.head.weight @ value + model.head.bias
         rows.append(logits - logits.exp().sum().log())
     return rows
@@ -189,7 +190,7 @@ def plain_nats(model: LanguageModel, document: Sequence[int], cut: int = 0) -> T
 def test_one_chunk_is_back_propagation_through_whole_documents(case: Case) -> None:
     model = model_of(case)
     expected = torch.stack([plain_nats(model, document) for document in DOCUMENTS]).sum()
-    check_same(model, model(whole(DOCUMENTS)).nats, expected)
+    check_same(model, outcome(model, whole(DOCUMENTS)).nats, expected)
 
 
 def in_chunks(model: LanguageModel) -> Tensor:
@@ -201,8 +202,8 @@ def in_chunks(model: LanguageModel) -> Tensor:
         stretch([first[4:], third[:5], []], [False, True, True]),
         stretch([[], third[4:], []], [True, False, True]),
     ):
-        outcome = model(batch, 0.0, carried)
-        total, carried = total + outcome.nats, outcome.carried
+        found = outcome(model, batch, 0.0, carried)
+        total, carried = total + found.nats, found.carried
     return total
 
 
@@ -211,7 +212,9 @@ def test_chunks_carry_the_state_and_end_the_gradients(case: Case) -> None:
     model = model_of(case)
     cut = torch.stack([plain_nats(model, document, cut=4) for document in DOCUMENTS]).sum()
     check_same(model, in_chunks(model), cut)
-    torch.testing.assert_close(in_chunks(model), model(whole(DOCUMENTS)).nats, atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        in_chunks(model), outcome(model, whole(DOCUMENTS)).nats, atol=1e-10, rtol=0
+    )
 
 
 @CASES
@@ -221,7 +224,7 @@ def test_stepping_is_the_whole_text(case: Case) -> None:
         outputs, last = model.read(whole([document]))
         expected, state = model.head(outputs)[0], model.start(1)
         for place, token in enumerate(document[:-1]):
-            step = model.step(state, torch.tensor([[token]]))
+            step = model.step(None, state, torch.tensor([[token]]))
             state = step.state
             torch.testing.assert_close(step.log_probs[0, 0], expected[place], atol=1e-10, rtol=0)
         assert step.attention.shape == (1, 1, 0)
@@ -237,8 +240,8 @@ def test_fresh_rows_begin_with_zeros_whatever_is_carried(case: Case) -> None:
     shape = (len(DOCUMENTS), *model.start(1).layers.shape[1:])
     for value in (1.0, math.nan, math.inf):
         carried = torch.full(shape, value, dtype=torch.double, requires_grad=True)
-        loss = model(batch, 0.0, carried).nats
-        assert loss.equal(model(batch).nats)
+        loss = outcome(model, batch, 0.0, carried).nats
+        assert loss.equal(outcome(model, batch).nats)
         assert torch.autograd.grad(loss, carried)[0].eq(0).all()
     old = replace(batch, fresh=torch.tensor([True, False, True, True]))
     carried = torch.ones(shape, dtype=torch.double)
@@ -249,7 +252,7 @@ def test_fresh_rows_begin_with_zeros_whatever_is_carried(case: Case) -> None:
 
 def test_what_is_carried_is_the_last_state_without_its_history() -> None:
     model = noisy_model(layers=2, hidden_size=6)
-    carried = model(whole([DOCUMENTS[0]])).carried
+    carried = outcome(model, whole([DOCUMENTS[0]])).carried
     assert (carried.shape, carried.dtype) == ((1, 2, 12), torch.double)
     assert not carried.requires_grad
     assert carried.equal(model.read(whole([DOCUMENTS[0]]))[1].layers)
@@ -257,17 +260,19 @@ def test_what_is_carried_is_the_last_state_without_its_history() -> None:
     assert model.start(3).layers.equal(torch.zeros(3, 2, 12, dtype=torch.double))
     model.float()
     with torch.autocast("cpu", torch.bfloat16):
-        outcome = model(whole([DOCUMENTS[0]]))
-        model(stretch([DOCUMENTS[0]], [False]), 0.0, outcome.carried)
-    assert outcome.carried.dtype == torch.float32
+        found = outcome(model, whole([DOCUMENTS[0]]))
+        outcome(model, stretch([DOCUMENTS[0]], [False]), 0.0, found.carried)
+    assert found.carried.dtype == torch.float32
 
 
 @DEEPEST
 def test_padding_and_neighbours_change_nothing(case: Case) -> None:
     model = model_of(case)
     for documents, extra in ((DOCUMENTS, 0), (DOCUMENTS, 3), (DOCUMENTS[::-1], 1)):
-        alone = torch.stack([model(whole([document]), 0.1).nats for document in DOCUMENTS]).sum()
-        check_same(model, model(whole(documents, extra), 0.1).nats, alone)
+        alone = torch.stack(
+            [outcome(model, whole([document]), 0.1).nats for document in DOCUMENTS]
+        ).sum()
+        check_same(model, outcome(model, whole(documents, extra), 0.1).nats, alone)
     outputs = model.read(whole(DOCUMENTS))[0]
     turned = model.read(whole(DOCUMENTS[::-1]))[0].flip(0)
     torch.testing.assert_close(outputs, turned, atol=1e-10, rtol=0)
@@ -275,7 +280,10 @@ def test_padding_and_neighbours_change_nothing(case: Case) -> None:
 
 def test_rows_that_are_over_cost_nothing() -> None:
     model = noisy_model(activation=1.0, slowness=1.0)
-    ours, theirs = model(whole(DOCUMENTS[:2])), model(whole([*DOCUMENTS[:2], [], []]))
+    ours, theirs = (
+        outcome(model, whole(DOCUMENTS[:2])),
+        outcome(model, whole([*DOCUMENTS[:2], [], []])),
+    )
     torch.testing.assert_close(ours.nats, theirs.nats)
     torch.testing.assert_close(ours.penalty, theirs.penalty)
 
@@ -294,7 +302,7 @@ def seen_by_head(model: LanguageModel, batch: TextBatch, patch: pytest.MonkeyPat
 
     with patch.context() as local:
         local.setattr(TokenHead, "loss", watching)
-        model(batch)
+        outcome(model, batch)
     return seen[0]
 
 
@@ -318,7 +326,7 @@ def test_dropout_of_the_outputs(locked: bool, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("locked", [False, True])
 def test_dropout_between_the_layers(locked: bool) -> None:
     settings: Case = {**LARGE, "layers": 2, "input_dropout": 0.0, "dropout": 0.5}
-    model = noisy_model(**settings, locked_dropout=locked)
+    model: Any = noisy_model(**settings, locked_dropout=locked)
     inputs: list[Tensor] = []
     for layer in model.decoder.layers.layers:
         layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
@@ -366,24 +374,24 @@ def test_the_penalty(
     )
     for batch in (whole(DOCUMENTS, extra=2), whole([DOCUMENTS[3]] * 2)):
         torch.manual_seed(3)
-        penalty = model(batch).penalty
+        penalty = outcome(model, batch).penalty
         torch.manual_seed(3)
         seen = seen_by_head(model, batch, monkeypatch)
         outputs = model.read(batch)[0]
         expected = plain_penalty(seen, outputs, batch, activation, slowness)
         assert penalty.item() == pytest.approx(expected, rel=1e-6)
-    assert model.eval()(whole(DOCUMENTS)).penalty is None
+    assert outcome(model.eval(), whole(DOCUMENTS)).penalty is None
 
 
 def test_the_penalty_has_gradients_and_needs_a_weight() -> None:
     model = noisy_model(activation=1.0, slowness=1.0)
-    found = gradients(model, model(whole(DOCUMENTS)).penalty)
+    found = gradients(model, outcome(model, whole(DOCUMENTS)).penalty)
     names = [name for name, _ in model.named_parameters()]
     assert {name for name, one in zip(names, found, strict=True) if one.eq(0).all()} == {
         "head.weight",
         "head.bias",
     }
-    assert noisy_model()(whole(DOCUMENTS)).penalty is None
+    assert outcome(noisy_model(), whole(DOCUMENTS)).penalty is None
 
 
 NOISE: Case = {
@@ -402,30 +410,30 @@ def test_noise_is_for_training(key: str) -> None:
     settings = {"layers": 2, "locked_dropout": True}
     model = noisy_model(**settings, **({key: NOISE[key]} if key in NOISE else {}))
     batch = whole(DOCUMENTS)
-    quiet = noisy_model(**settings).eval()(batch).nats
+    quiet = outcome(noisy_model(**settings).eval(), batch).nats
     torch.manual_seed(4)
-    first, second = model(batch), model(batch)
+    first, second = outcome(model, batch), outcome(model, batch)
     drops = key.endswith("dropout") or key == "weight_drop"
     assert first.nats.equal(second.nats) != drops
     assert first.nats.equal(quiet) != drops
-    outcome = model.eval()(batch)
-    assert outcome.nats.equal(quiet)
-    assert outcome.penalty is None
+    found = outcome(model.eval(), batch)
+    assert found.nats.equal(quiet)
+    assert found.penalty is None
 
 
 def test_all_noise_together_is_a_function_of_the_seed() -> None:
     model, losses = noisy_model(layers=2, locked_dropout=True, **NOISE), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        losses.append(model(whole(DOCUMENTS)).nats.item())
+        losses.append(outcome(model, whole(DOCUMENTS)).nats.item())
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_a_tied_model_has_one_embedding_for_input_and_output() -> None:
     model = noisy_model(tie_embeddings=True, output_size=4)
     assert model.head.weight is model.input.weight
-    assert model.decoder.join is not None
-    assert noisy_model().decoder.join is None
+    assert model.decoder.output_projection is not None
+    assert noisy_model().decoder.output_projection is None
     names = {name for name, _ in model.named_parameters()}
     assert "head.weight" not in names
 

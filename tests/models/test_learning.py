@@ -1,16 +1,18 @@
 import numpy as np
 import torch
 
-from seq2seq.data.streams import Carried, TextBatchConfig, TextBatches, TextStore
+from seq2seq.data.documents.batches import ReadThrough, TextBatchConfig, TextBatches
+from seq2seq.data.documents.store import TextStore
 from seq2seq.evaluation.text_loss import measure
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.models.language_model import LanguageModelConfig, build_language_model
+from seq2seq.models.seq2seq import EncoderConfig, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import RecurrentConfig
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import SearchConfig
+from seq2seq.search.config import SearchConfig
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
+from tests.losses import outcome
+from tests.searching import greedily
 
 SYMBOLS, LONGEST = 6, 5
 
@@ -40,17 +42,17 @@ def test_reversing_is_learnt() -> None:
         encoder=EncoderConfig(hidden_size=64, dropout=0.0),
         decoder=DecoderConfig(hidden_size=64, dropout=0.0),
     )
-    model = Seq2Seq(config, 4 + SYMBOLS, 4 + SYMBOLS)
+    model = build_seq2seq(config, 4 + SYMBOLS, 4 + SYMBOLS)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(160):
         batch = reversed_pairs(sources(64))
         optimiser.zero_grad()
-        loss = model(batch).nats / batch.target_out.lengths.sum()
+        loss = outcome(model, batch).nats / batch.target_out.lengths.sum()
         torch.autograd.backward(loss)
         optimiser.step()
     model.eval()
     asked = sources(300)
-    answers = greedy_search(model, asked, SearchConfig(beam_size=1))
+    answers = greedily(model, asked, SearchConfig(beam_size=1))
     right = [
         list(answer.ids) == row[:length].flip(0).tolist()
         for answer, row, length in zip(answers, asked.values, asked.lengths.tolist(), strict=True)
@@ -64,14 +66,14 @@ def test_a_text_that_repeats_itself_is_learnt() -> None:
     store = TextStore(ids, np.array([len(ids)]), 600)
     layers = RecurrentConfig(cell="gru", hidden_size=16, dropout=0.0)
     config = LanguageModelConfig(embedding_size=8, output_dropout=0.0, layers=layers)
-    model = LanguageModel(config, 7)
+    model = build_language_model(config, 7)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-2)
     batches, carried = TextBatches(store, TextBatchConfig(rows=4, steps=16), seed=1), None
     for epoch in range(5):
         for batch in batches.epoch(epoch):
             optimiser.zero_grad()
-            outcome = model(batch, 0.0, carried)
-            carried = outcome.carried
-            torch.autograd.backward(outcome.nats / batch.target_out.lengths.sum())
+            found = outcome(model, batch, 0.0, carried)
+            carried = found.carried
+            torch.autograd.backward(found.nats / batch.target_out.lengths.sum())
             optimiser.step()
-    assert measure(model.eval(), Carried(store)).per_token < 0.05
+    assert measure(model.eval(), ReadThrough(store)).per_token < 0.05

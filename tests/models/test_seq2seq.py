@@ -1,7 +1,7 @@
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from typing import Any, get_args
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -9,21 +9,19 @@ from torch import Tensor, nn
 
 from seq2seq.data.layout import flatten, make_batch
 from seq2seq.errors import ConfigError
-from seq2seq.models.seq2seq import Bridge, EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.attention import AdditiveAttention, Attention, AttentionName, GeneralAttention
+from seq2seq.models.seq2seq import Bridge, EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
+from seq2seq.nn import cells
+from seq2seq.nn.attention import ATTENTIONS, AdditiveAttention, Attention, GeneralAttention
 from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.nn.recurrent import (
-    CellName,
-    Recurrent,
-    RecurrentConfig,
-    RecurrentLayer,
-    ScanLayer,
-    dropout,
-)
+from seq2seq.nn.dropout import dropout
+from seq2seq.nn.kernel_cells import KernelCell as RecurrentLayer
+from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
+from seq2seq.nn.scan_cells import ScanCell as ScanLayer
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
+from tests.losses import outcome
 
-CELLS: dict[CellName, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
+CELLS: dict[str, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
     "lstm": nn.LSTMCell,
     "gru": nn.GRUCell,
     "rnn": nn.RNNCell,
@@ -46,7 +44,7 @@ EXTRAS: list[Case] = [
 GRID: list[Case] = [
     {"cell": cell, "bidirectional": both, "layers": layers, "attention": attention, "feeding": feed}
     for cell, both, layers, attention, feed in product(
-        get_args(CellName), (False, True), (1, 2, 3), get_args(AttentionName), (False, True)
+        cells.CELLS, (False, True), (1, 2, 3), ATTENTIONS, (False, True)
     )
 ] + [{**extra, "layers": 2, "feeding": feed} for extra, feed in product(EXTRAS, (False, True))]
 CASES = pytest.mark.parametrize("case", GRID, ids=lambda case: "-".join(map(str, case.values())))
@@ -71,7 +69,7 @@ def built(items: tuple[tuple[str, Any], ...]) -> Seq2Seq:
         ),
     )
     torch.manual_seed(1)
-    return prepared(Seq2Seq(config, SOURCE_VOCAB, TARGET_VOCAB))
+    return prepared(build_seq2seq(config, SOURCE_VOCAB, TARGET_VOCAB))
 
 
 def prepared(model: Seq2Seq) -> Seq2Seq:
@@ -108,7 +106,7 @@ def test_a_batch_that_is_known_to_be_full_gives_what_it_gives_unknown() -> None:
     torch.manual_seed(1)
     encoder = EncoderConfig(hidden_size=6, layers=2)
     config = Seq2SeqConfig(embedding_size=4, encoder=encoder, decoder=DecoderConfig(hidden_size=6))
-    model = Seq2Seq(config, 9, 9).double().eval()
+    model = build_seq2seq(config, 9, 9).double().eval()
     rows = [[4, 5, 6], [7, 8, 4]]
     known = make_batch(*flatten(rows), *flatten(rows[::-1]))
     sides = (known.source, known.target_in, known.target_out)
@@ -122,7 +120,7 @@ def test_a_batch_that_is_known_to_be_full_gives_what_it_gives_unknown() -> None:
 
 
 def loss_and_gradients(model: Seq2Seq, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-    loss = model(batch, smoothing=0.1).nats
+    loss = outcome(model, batch, smoothing=0.1).nats
     used = torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True)
     return loss.detach(), used
 
@@ -203,10 +201,10 @@ class ScanCell(nn.Module):
 
 
 OneStep = nn.LSTMCell | nn.GRUCell | nn.RNNCell | ScanCell
-Layer = RecurrentLayer | ScanLayer
+Layer: TypeAlias = RecurrentLayer | ScanLayer
 
 
-def one_step(layer: Layer, cell: CellName) -> OneStep:
+def one_step(layer: Layer, cell: str) -> OneStep:
     if isinstance(layer, ScanLayer):
         return ScanCell(layer)
     weight = layer.weight_input
@@ -245,7 +243,7 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
     finals = []
     for index, layer in enumerate(stack.layers):
         sides, ends = [], []
-        parts = [part for part in layer.modules() if isinstance(part, Layer)]
+        parts = [part for part in layer.modules() if isinstance(part, RecurrentLayer | ScanLayer)]
         for way, part in zip((1, -1), parts, strict=False):
             cell = one_step(part, stack.config.cell)
             state = values[0].new_zeros(stack.state_size // len(parts))
@@ -264,19 +262,23 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
 def context_of(attention: Attention, query: Tensor, memory: list[Tensor]) -> Tensor:
     """Averages the memory with weights that come straight from the papers' formulae."""
     if isinstance(attention, AdditiveAttention):
-        assert attention.memory is not None
-        own, other, last = attention.query, attention.memory.weight, attention.score.weight[0]
+        assert attention.key_projection is not None
+        own, other, last = (
+            attention.query,
+            attention.key_projection.weight,
+            attention.score.weight[0],
+        )
         scores = [last @ torch.tanh(own.weight @ query + own.bias + other @ m) for m in memory]
     elif isinstance(attention, GeneralAttention):
-        assert attention.memory is not None
-        scores = [query @ (attention.memory.weight @ step) for step in memory]
+        assert attention.key_projection is not None
+        scores = [query @ (attention.key_projection.weight @ step) for step in memory]
     else:
         scores = [query @ step for step in memory]
     exps = torch.stack(scores).exp()
     return (exps / exps.sum()) @ torch.stack(memory)
 
 
-def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Tensor:
+def plain_log_probs(model: Any, source: list[int], target: list[int]) -> Tensor:
     """Returns ``[T + 1, V]`` log-probabilities of one pair."""
     decoder, stack = model.decoder, model.decoder.layers
     memory, finals = encode(model.encoder, [model.source_input.weight[index] for index in source])
@@ -286,7 +288,7 @@ def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Ten
         for index, layer in enumerate(model.bridge.layers)
         if isinstance(layer, nn.Linear)
     ]
-    parts = [layer for layer in stack.layers if isinstance(layer, Layer)]
+    parts = [layer for layer in stack.layers if isinstance(layer, RecurrentLayer | ScanLayer)]
     cells = [one_step(layer, stack.config.cell) for layer in parts]
     feed = memory[0].new_zeros(decoder.feed_size)
     rows = []
@@ -297,8 +299,10 @@ def plain_log_probs(model: Seq2Seq, source: list[int], target: list[int]) -> Ten
             value = refined(stack, index, value, output)
         if decoder.attention is not None:
             value = torch.cat([context_of(decoder.attention, value, memory), value])
-        assert decoder.join is not None
-        vector = torch.tanh(decoder.join.weight @ value + decoder.join.bias)
+        assert decoder.output_projection is not None
+        vector = torch.tanh(
+            decoder.output_projection.weight @ value + decoder.output_projection.bias
+        )
         feed = vector if decoder.feed_size else feed
         logits = model.head.weight @ vector + model.head.bias
         rows.append(logits - logits.exp().sum().log())
@@ -328,16 +332,14 @@ def check_plain(model: Seq2Seq, precisions: Any = ((torch.float64, 1e-10),)) -> 
     "cells", [("lstm", "gru"), ("gru", "lstm"), ("rnn", "sru"), ("mingru", "rnn")]
 )
 @pytest.mark.parametrize("depths", [(1, 3), (3, 1), (2, 3), (2, 2)])
-def test_encoder_and_decoder_may_differ(
-    depths: tuple[int, int], cells: tuple[CellName, CellName]
-) -> None:
+def test_encoder_and_decoder_may_differ(depths: tuple[int, int], cells: tuple[str, str]) -> None:
     torch.manual_seed(1)
     config = Seq2SeqConfig(
         embedding_size=4,
         encoder=EncoderConfig(cell=cells[0], layers=depths[0], hidden_size=4),
         decoder=DecoderConfig(cell=cells[1], layers=depths[1], hidden_size=6, input_feeding=True),
     )
-    check_plain(prepared(Seq2Seq(config, SOURCE_VOCAB, TARGET_VOCAB)))
+    check_plain(prepared(build_seq2seq(config, SOURCE_VOCAB, TARGET_VOCAB)))
 
 
 @pytest.mark.parametrize(
@@ -355,11 +357,11 @@ def test_the_bridge_joins_the_top_layers(depths: tuple[int, int], sources: list[
 def test_a_tied_model_has_one_embedding_for_target_and_output() -> None:
     encoder, decoder = EncoderConfig(hidden_size=4), DecoderConfig(hidden_size=4)
     config = Seq2SeqConfig(embedding_size=4, encoder=encoder, decoder=decoder)
-    tied = Seq2Seq(config, 9, 8)
+    tied = build_seq2seq(config, 9, 8)
     assert tied.head.weight is tied.target_input.weight
-    assert tied.decoder.join is not None
-    assert tied.decoder.join.out_features == 4
-    free = Seq2Seq(replace(config, tie_embeddings=False), 9, 8)
+    assert tied.decoder.output_projection is not None
+    assert tied.decoder.output_projection.out_features == 4
+    free = build_seq2seq(replace(config, tie_embeddings=False), 9, 8)
     assert free.head.weight is not free.target_input.weight
     names = {name for name, _ in free.named_parameters()}
     assert names - {name for name, _ in tied.named_parameters()} == {"head.weight"}
@@ -372,7 +374,7 @@ def test_the_output_layer_may_see_another_width() -> None:
         encoder=EncoderConfig(hidden_size=4),
         decoder=DecoderConfig(hidden_size=6, output_size=3, input_feeding=True),
     )
-    model = Seq2Seq(config, 9, 8)
+    model = build_seq2seq(config, 9, 8)
     assert (model.head.weight.shape, model.decoder.feed_size) == ((8, 3), 3)
     assert model.device == torch.device("cpu")
 
@@ -385,7 +387,7 @@ def test_noise_is_drawn_in_training_only() -> None:
         encoder=EncoderConfig(hidden_size=8, dropout=0.3),
         decoder=DecoderConfig(hidden_size=8, dropout=0.3, input_feeding=True),
     )
-    model, batch = Seq2Seq(config, 9, 8), batch_of(PAIRS)
+    model, batch = build_seq2seq(config, 9, 8), batch_of(PAIRS)
     assert not features(model, batch).equal(features(model, batch))
     zeros = features(model, batch).eq(0).float().mean().item()
     assert 0.1 < zeros < 0.5

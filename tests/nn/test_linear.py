@@ -67,7 +67,7 @@ def test_a_row_does_not_see_the_others(kind: Any, width: int, height: int) -> No
     layer, bias = kind(numbers(height, width)), numbers(height)
     rows = numbers(70, width).tanh()
     together = layer(rows, bias)
-    assert layer.apart
+    assert layer.batch_invariant
     for count in (1, 2, 3, 5, 8, 17, 64):
         assert layer(rows[:count], bias).equal(together[:count])
         assert layer(rows[:count], bias.expand(count, -1).contiguous()).equal(together[:count])

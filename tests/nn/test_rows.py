@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.nn import tokens
+from seq2seq.nn import heads
 from seq2seq.nn.attention import Attention
-from seq2seq.nn.recurrent import CELLS, BidirectionalLayer, CellName, Scan
+from seq2seq.nn.cells import CELLS
+from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
 from seq2seq.nn.rows import ROWS, RowLinear, filled
+from seq2seq.nn.scan_cells import ScanCell
 
 
 @given(st.integers(0, 3 * ROWS), st.integers(1, 3))
@@ -51,14 +53,12 @@ def test_training_multiplies_few_numbers_of_rows(monkeypatch: pytest.MonkeyPatch
     weight, bias = torch.randn(9, 4), torch.zeros(9)
     for count in range(1, 2 * ROWS, 7):
         targets = torch.zeros(count, dtype=torch.long)
-        tokens.smoothed_cross_entropy(torch.randn(count, 4), weight, bias, targets, 0.1)
+        heads.smoothed_cross_entropy(torch.randn(count, 4), weight, bias, targets, 0.1)
     assert seen == {ROWS, 2 * ROWS}
 
 
-@pytest.mark.parametrize("cell", [name for name, one in CELLS.items() if isinstance(one, Scan)])
-def test_scans_multiply_few_numbers_of_rows_too(
-    cell: CellName, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("cell", [name for name, one in CELLS.items() if issubclass(one, ScanCell)])
+def test_scans_multiply_few_numbers_of_rows_too(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
     product = functional.linear
 
@@ -67,11 +67,12 @@ def test_scans_multiply_few_numbers_of_rows_too(
         return product(inputs, weight, bias)
 
     monkeypatch.setattr(functional, "linear", counted)
-    layer = BidirectionalLayer(cell, 4, 6)
+    config = RecurrentConfig(cell=cell, hidden_size=6, dropout=0.0)
+    layer = Recurrent(config, 4, bidirectional=True)
     plain = copy.deepcopy(layer).eval()
     for steps in range(1, 2 * ROWS // 3, 7):
         inputs, lengths = torch.randn(3, steps, 4), torch.tensor([steps, 1, steps])
-        state = torch.zeros(3, 6 * CELLS[cell].states)
+        state = torch.zeros(3, 1, 6 * CELLS[cell].states)
         outputs, final = layer(inputs, state, lengths)
         assert seen <= {ROWS, 2 * ROWS}
         torch.testing.assert_close((outputs, final), plain(inputs, state, lengths))

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from seq2seq.nn.tokens import TokenHead, TokenInput, _SmoothedCrossEntropy, smoothed_cross_entropy
+from seq2seq.nn.heads import TokenHead, _SmoothedCrossEntropy, smoothed_cross_entropy
+from seq2seq.nn.inputs import TokenInput
 from seq2seq.tensors import Padded
 
 

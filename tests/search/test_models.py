@@ -1,23 +1,24 @@
 """Searches over real, random models: what they find does not hang on how they are asked."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
-from seq2seq.nn.attention import AttentionName
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
-from seq2seq.search.beam import beam_search
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import Hypothesis, SearchConfig
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.stepper import Hypothesis
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Padded
+from tests.searching import by_beam, greedily
 
 VOCAB = 12
-LIMIT = {"max_length": 7}
+LIMIT: dict[str, Any] = {"max_length": 7}
 
 
 def model_of(
-    attention: AttentionName = "general", feeding: bool = True, dtype: torch.dtype = torch.double
+    attention: str = "general", feeding: bool = True, dtype: torch.dtype = torch.double
 ) -> Seq2Seq:
     """Builds a random model of strong opinions, else every search would be a tie."""
     torch.manual_seed(2)
@@ -29,7 +30,7 @@ def model_of(
             cell="gru", hidden_size=8, attention=attention, input_feeding=feeding
         ),
     )
-    model = Seq2Seq(config, VOCAB, VOCAB)
+    model = build_seq2seq(config, VOCAB, VOCAB)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.5)
@@ -51,8 +52,8 @@ def padded(some: list[list[int]]) -> Padded:
 def search(model: Seq2Seq, some: list[list[int]], beam: int) -> list[Hypothesis]:
     config = SearchConfig(beam_size=beam, **LIMIT)
     if beam == 1:
-        return greedy_search(model, padded(some), config)
-    return [hypotheses[0] for hypotheses in beam_search(model, padded(some), config)]
+        return greedily(model, padded(some), config)
+    return [hypotheses[0] for hypotheses in by_beam(model, padded(some), config)]
 
 
 def batched(
@@ -98,13 +99,13 @@ def test_single_precision_changes_at_most_ties(beam: int) -> None:
     [(0.0, "additive", False), (0.6, "general", True), (1.0, "none", False), (0.6, "none", True)],
 )
 def test_scores_and_attention_are_those_of_forced_decoding(
-    penalty: float, attention: AttentionName, feeding: bool
+    penalty: float, attention: str, feeding: bool
 ) -> None:
     model, some = model_of(attention, feeding), sentences(4)
     config = SearchConfig(beam_size=3, length_penalty=penalty, **LIMIT)
     source = padded(some)
-    found = beam_search(model, source, config)
-    for row, greedy in enumerate(greedy_search(model, source, config)):
+    found = by_beam(model, source, config)
+    for row, greedy in enumerate(greedily(model, source, config)):
         for hypothesis in (greedy, *found[row]):
             check_forced(model, source, row, hypothesis, penalty)
 
@@ -136,11 +137,11 @@ def check_forced(
 
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("attention", ["additive", "general", "dot", "none"])
-def test_a_beam_of_1_is_greedy(attention: AttentionName, feeding: bool) -> None:
+def test_a_beam_of_1_is_greedy(attention: str, feeding: bool) -> None:
     model, source = model_of(attention, feeding), padded(sentences(30))
     config = SearchConfig(beam_size=1, **LIMIT)
-    best = beam_search(model, source, config)
-    for [beam], greedy in zip(best, greedy_search(model, source, config), strict=True):
+    best = by_beam(model, source, config)
+    for [beam], greedy in zip(best, greedily(model, source, config), strict=True):
         assert beam.ids == greedy.ids
         assert beam.score == pytest.approx(greedy.score, rel=1e-12)
         torch.testing.assert_close(beam.attention, greedy.attention)

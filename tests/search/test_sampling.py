@@ -15,10 +15,10 @@ from torch import Tensor
 
 from seq2seq.errors import ConfigError
 from seq2seq.search import sampling
+from seq2seq.search.config import SamplingConfig
+from seq2seq.search.rules import never
 from seq2seq.search.sampling import (
-    Continuer,
     Dice,
-    SamplingConfig,
     draw,
     filtered,
     keep_min_p,
@@ -28,7 +28,9 @@ from seq2seq.search.sampling import (
     likeliest,
     sample,
 )
+from seq2seq.search.stepper import Stepper
 from seq2seq.symbols import BOS, PAD
+from seq2seq.tensors import Step
 
 INF = math.inf
 NONE = torch.zeros(1, 0, dtype=torch.long)
@@ -407,13 +409,6 @@ class Sums:
         return Sums(self.values[rows])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    log_probs: Tensor
-    state: Sums
-    attention: Tensor
-
-
 @dataclass
 class Wheel:
     """A model whose scores turn with the sum of the tokens read."""
@@ -422,15 +417,15 @@ class Wheel:
     weight: Tensor = field(default_factory=lambda: torch.ones(1, requires_grad=True))
     modes: list[bool] = field(default_factory=list)
 
-    def step(self, state: Sums, tokens: Tensor) -> Outcome:
+    def step(self, memory: None, state: Sums, tokens: Tensor) -> Step[Sums]:
         self.modes.append(torch.is_inference_mode_enabled())
         sums = state.values + tokens
         places = (torch.arange(len(self.scores)) + sums) % len(self.scores)
         log_probs = (torch.tensor(self.scores) * self.weight)[places]
-        return Outcome(log_probs[:, None], Sums(sums), torch.zeros(len(tokens), 1, 0))
+        return Step(log_probs[:, None], Sums(sums), torch.zeros(len(tokens), 1, 0))
 
 
-def checked(model: Continuer[Sums]) -> Continuer[Sums]:
+def checked(model: Stepper[None, Sums]) -> Stepper[None, Sums]:
     """Lets the type checker see that the wheel continues texts."""
     return model
 
@@ -445,11 +440,12 @@ def texts(
     rows = torch.tensor(samples)[:, None]
     drawn = sample(
         checked(wheel or Wheel()),
+        None,
         Sums(torch.zeros_like(rows)),
         rows % 8,
         SamplingConfig(**options),
         Dice(3, samples),
-        banned,
+        [never(banned)],
     )
     return torch.stack(list(islice(drawn, length)), dim=1).tolist()
 
@@ -515,11 +511,12 @@ def test_nobody_is_left_in_inference_mode() -> None:
     start = Sums(torch.zeros(2, 1, dtype=torch.long))
     drawn = sample(
         checked(wheel),
+        None,
         start,
         torch.tensor([[1], [2]]),
         SamplingConfig(),
         Dice(1, range(2)),
-        [PAD],
+        [never([PAD])],
     )
     for ids in islice(drawn, 3):
         assert not torch.is_inference_mode_enabled()

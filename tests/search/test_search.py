@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq2seq.errors import ConfigError
-from seq2seq.search.beam import BLOCK, beam_search, largest
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.stepper import Hypothesis, SearchConfig, Stepper, constrain
+from seq2seq.search.beam import BLOCK, largest
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import constrain, rules_of
+from seq2seq.search.stepper import Hypothesis, Reader
 from seq2seq.symbols import BOS, EOS, PAD, UNK
-from seq2seq.tensors import Padded
+from seq2seq.tensors import Padded, Step
+from tests.searching import by_beam, greedily
 
 VOCAB = 7
 WORDS = (4, 5, 6)
@@ -59,13 +61,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    log_probs: Tensor
-    state: Grid
-    attention: Tensor
-
-
-@dataclass(frozen=True)
 class Table:
     """A stepper; a sentence's first id is its number."""
 
@@ -74,7 +69,7 @@ class Table:
     def start(self, source: Padded) -> tuple[Grid, Grid]:
         return Grid(source.values), Grid(source.values[:, :1])
 
-    def step(self, memory: Grid, state: Grid, tokens: Tensor) -> Outcome:
+    def step(self, memory: Grid, state: Grid, tokens: Tensor) -> Step[Grid]:
         batch, beams = tokens.shape
         rows = torch.cat([state.ids, tokens.reshape(-1, 1)], dim=1)
         keys = [(row[0], tuple(row[2:])) for row in rows.tolist()]
@@ -82,7 +77,7 @@ class Table:
         assert state.ids.view(batch, beams, -1)[:, :, 0].eq(memory.ids[:, :1]).all()
         scores = torch.tensor([self.scores(*key) for key in keys], dtype=torch.double)
         looked = torch.tensor([looks(*key, width) for key in keys])
-        return Outcome(scores.view(batch, beams, -1), Grid(rows), looked.view(batch, beams, -1))
+        return Step(scores.view(batch, beams, -1), Grid(rows), looked.view(batch, beams, -1))
 
 
 def sentences(numbers: list[int], width: int = 3) -> Padded:
@@ -90,7 +85,7 @@ def sentences(numbers: list[int], width: int = 3) -> Padded:
     return Padded(values, torch.tensor([1 + number % width for number in numbers]))
 
 
-def checked(stepper: Stepper[Grid, Grid]) -> Stepper[Grid, Grid]:
+def checked(stepper: Reader[Grid, Grid]) -> Reader[Grid, Grid]:
     """Lets the type checker see that the table is a stepper."""
     return stepper
 
@@ -133,9 +128,9 @@ def all_hypotheses(sentence: int, config: SearchConfig) -> list[tuple[Ids, float
     ],
     ids=str,
 )
-def test_a_wide_beam_finds_everything(limits: dict[str, int], penalty: float) -> None:
+def test_a_wide_beam_finds_everything(limits: dict[str, Any], penalty: float) -> None:
     config = SearchConfig(beam_size=125, length_penalty=penalty, **limits)
-    found = beam_search(TABLE, sentences([1, 2]), config)
+    found = by_beam(TABLE, sentences([1, 2]), config)
     for number, hypotheses in zip((1, 2), found, strict=True):
         expected = all_hypotheses(number, config)
         assert [one.ids for one in hypotheses] == [ids for ids, _ in expected]
@@ -157,8 +152,8 @@ OPTIONS: list[dict[str, Any]] = [
 def test_a_beam_of_1_is_greedy(options: dict[str, Any], scores: Any) -> None:
     table, config = checked(Table(scores)), SearchConfig(beam_size=1, **options)
     source = sentences(list(range(20)))
-    best = beam_search(table, source, config)
-    for [beam], greedy in zip(best, greedy_search(table, source, config), strict=True):
+    best = by_beam(table, source, config)
+    for [beam], greedy in zip(best, greedily(table, source, config), strict=True):
         assert beam.ids == greedy.ids
         assert beam.score == pytest.approx(greedy.score, rel=1e-12)
         assert beam.attention.equal(greedy.attention)
@@ -199,7 +194,7 @@ def test_what_holds_for_every_search(
         no_repeat_ngram=ngram,
         length_penalty=penalty,
     )
-    found = beam_search(checked(Table(scores)), sentences(numbers), config)
+    found = by_beam(checked(Table(scores)), sentences(numbers), config)
     assert len(found) == len(numbers)
     for number, hypotheses in zip(numbers, found, strict=True):
         assert 1 <= len(hypotheses) <= beam
@@ -219,12 +214,12 @@ def test_what_holds_for_every_search(
             torch.testing.assert_close(one.attention, expected)
 
 
-@pytest.mark.parametrize("search", [greedy_search, beam_search])
+@pytest.mark.parametrize("search", [greedily, by_beam])
 @pytest.mark.parametrize("value", [math.nan, -math.inf])
 def test_a_model_without_an_answer_gives_an_empty_text(search: Any, value: float) -> None:
     table = checked(Table(lambda sentence, prefix: (value,) * VOCAB))
     found = search(table, sentences([1, 2]), SearchConfig(beam_size=3))
-    if search is beam_search:
+    if search is by_beam:
         assert [len(some) for some in found] == [1, 1]
         found = [some[0] for some in found]
     assert [(one.ids, one.score) for one in found] == [((), -math.inf)] * 2
@@ -235,8 +230,8 @@ def test_an_endless_text_ends_at_the_limit_of_its_sentence() -> None:
     source = Padded(torch.tensor([[1, 1, 1], [2, 2, 2]]), torch.tensor([1, 3]))
     free, bound = SearchConfig(beam_size=2), SearchConfig(beam_size=2, max_length=4)
     for config, expected in ((free, [22, 26]), (bound, [4, 4])):
-        greedy = [len(one.ids) for one in greedy_search(table, source, config)]
-        beam = [len(some[0].ids) for some in beam_search(table, source, config)]
+        greedy = [len(one.ids) for one in greedily(table, source, config)]
+        beam = [len(some[0].ids) for some in by_beam(table, source, config)]
         assert greedy == beam == expected
     wanting = SearchConfig(min_length=40).limits(source)
     assert wanting.tolist() == [41, 41]
@@ -244,13 +239,13 @@ def test_an_endless_text_ends_at_the_limit_of_its_sentence() -> None:
 
 def test_sentences_are_searched_alone() -> None:
     config, numbers = SearchConfig(beam_size=3, max_length=5), list(range(30))
-    together = beam_search(TABLE, sentences(numbers), config)
-    few = beam_search(TABLE, sentences(numbers), config, 2)
+    together = by_beam(TABLE, sentences(numbers), config)
+    few = by_beam(TABLE, sentences(numbers), config, 2)
     assert [[(one.ids, one.score) for one in some] for some in few] == [
         [(one.ids, one.score) for one in some[:2]] for some in together
     ]
     for number, hypotheses in zip(numbers, together, strict=True):
-        [alone] = beam_search(TABLE, sentences([number]), config)
+        [alone] = by_beam(TABLE, sentences([number]), config)
         assert [(one.ids, one.score) for one in alone] == [
             (one.ids, one.score) for one in hypotheses
         ]
@@ -259,8 +254,8 @@ def test_sentences_are_searched_alone() -> None:
 def test_no_sentences_give_no_hypotheses() -> None:
     none = Padded(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, dtype=torch.long))
     config = SearchConfig()
-    assert greedy_search(TABLE, none, config) == []
-    assert beam_search(TABLE, none, config) == []
+    assert greedily(TABLE, none, config) == []
+    assert by_beam(TABLE, none, config) == []
 
 
 @given(
@@ -273,7 +268,7 @@ def test_no_sentences_give_no_hypotheses() -> None:
 def test_what_may_follow(prefix: list[int], size: int, shortest: int, limit: int) -> None:
     config = SearchConfig(no_repeat_ngram=size, min_length=shortest)
     before = torch.tensor(prefix, dtype=torch.long)[None, None]
-    found = constrain(torch.zeros(1, 1, VOCAB), before, torch.tensor([limit]), config)
+    found = constrain(torch.zeros(1, 1, VOCAB), before, torch.tensor([limit]), rules_of(config))
     allowed = found[0, 0].isfinite()
     grams = [tuple(prefix[at : at + size]) for at in range(len(prefix) - size + 1)]
     for token in range(VOCAB):

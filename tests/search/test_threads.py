@@ -1,7 +1,9 @@
 """Work side by side gives what it gives one after the other, and leaves torch's threads alone."""
 
+import os
 import threading
 from collections.abc import Iterator
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -60,3 +62,58 @@ def test_a_new_thread_of_the_user_has_all_threads_afterwards(threads: int) -> No
     other.start()
     other.join()
     assert seen == [threads]
+
+
+def test_other_threads_keep_their_number_while_a_search_works(threads: int) -> None:
+    seen: list[int] = []
+
+    def watch(item: int) -> int:
+        if item == 1:
+            other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+            other.start()
+            other.join()
+        return item
+
+    list(side_by_side(watch, range(4)))  # starts the workers
+    seen.clear()
+    assert list(side_by_side(watch, range(4))) == [0, 1, 2, 3]
+    assert seen == [threads]
+
+
+def test_two_searches_at_once_do_not_disturb_each_other(threads: int) -> None:
+    def work(item: int) -> tuple[int, int]:
+        return item, torch.get_num_threads()
+
+    found: dict[int, list[tuple[int, int]]] = {}
+
+    def search(number: int) -> None:
+        for _ in range(20):
+            found[number] = list(side_by_side(work, range(number, number + 4)))
+
+    searches = [threading.Thread(target=search, args=(number,)) for number in range(4)]
+    for one in searches:
+        one.start()
+    for one in searches:
+        one.join()
+    workers = min(threads, 4, WORKERS)
+    share = threads if workers < 2 else threads // workers
+    for number in range(4):
+        assert found[number] == [(item, share) for item in range(number, number + 4)]
+    assert torch.get_num_threads() == threads
+
+
+def squares(count: int) -> list[int]:
+    torch.set_num_threads(2)
+    return list(side_by_side(lambda item: item * item, range(count)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_starts_its_own_workers() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert squares(4) == [0, 1, 4, 9]  # workers that will not live on in the child
+        with get_context("fork").Pool(1) as children:
+            assert children.apply_async(squares, (4,)).get(60) == [0, 1, 4, 9]
+    finally:
+        torch.set_num_threads(before)

@@ -1,16 +1,10 @@
-from typing import get_args
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.normalizers import NORMALIZERS, NormalizerName, Normalizers
+from seq2seq.text.normalizers import NORMALIZERS, Normalizers
 
-NAMES = st.lists(st.sampled_from(get_args(NormalizerName))).map(tuple)
-
-
-def test_every_name_has_a_normalizer() -> None:
-    assert set(get_args(NormalizerName)) == set(NORMALIZERS)
+NAMES = st.lists(st.sampled_from(sorted(NORMALIZERS))).map(tuple)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +20,7 @@ def test_every_name_has_a_normalizer() -> None:
         (("nfkc", "lower", "whitespace"), " Ａ\u3000Ｂ ", "a b"),
     ],
 )
-def test_normalize(names: tuple[NormalizerName, ...], text: str, expected: str) -> None:
+def test_normalize(names: tuple[str, ...], text: str, expected: str) -> None:
     assert Normalizers(names).normalize(text) == expected
 
 
@@ -41,13 +35,11 @@ def test_only_no_normalizer_is_reversible() -> None:
 
 
 @given(NAMES.filter(lambda names: "nfd" not in names and "nfkd" not in names), st.text())
-def test_restore_changes_nothing_without_decomposition(
-    names: tuple[NormalizerName, ...], text: str
-) -> None:
+def test_restore_changes_nothing_without_decomposition(names: tuple[str, ...], text: str) -> None:
     assert Normalizers(names).restore(text) == text
 
 
-@given(st.sampled_from(get_args(NormalizerName)), st.text())
-def test_normalizing_twice_is_normalizing_once(name: NormalizerName, text: str) -> None:
+@given(st.sampled_from(sorted(NORMALIZERS)), st.text())
+def test_normalizing_twice_is_normalizing_once(name: str, text: str) -> None:
     once = Normalizers((name,)).normalize(text)
     assert Normalizers((name,)).normalize(once) == once

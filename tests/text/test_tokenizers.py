@@ -16,17 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.text.tokenizers import (
-    FIXED,
-    JOINER,
-    TOKENIZERS,
-    SubwordKind,
-    SubwordTokenizer,
-    Tokenizer,
-    TokenizerKind,
-    WordTokenizer,
-    load_tokenizer,
-)
+from seq2seq.text.fixed import JOINER, WordTokenizer
+from seq2seq.text.subword import SubwordKind, SubwordTokenizer
+from seq2seq.text.tokenizer import Tokenizer
+from seq2seq.text.tokenizers import TOKENIZERS, load_tokenizer
 
 TEXTS = [
     "a dog runs over the meadow .",
@@ -41,19 +34,19 @@ def texts() -> list[str]:
     return TEXTS
 
 
-SUBWORDS: dict[SubwordKind, SubwordTokenizer] = {
+LEARNED: dict[SubwordKind, SubwordTokenizer] = {
     kind: SubwordTokenizer.train(texts, kind=kind, vocab_size=320) for kind in get_args(SubwordKind)
 }
-ALL: dict[TokenizerKind, Tokenizer] = {
-    "unigram": SUBWORDS["unigram"],
-    "bpe": SUBWORDS["bpe"],
-    **{kind: tokenizer() for kind, tokenizer in FIXED.items()},
+ALL: dict[str, Tokenizer] = {
+    "unigram": LEARNED["unigram"],
+    "bpe": LEARNED["bpe"],
+    **{kind: TOKENIZERS[kind]() for kind in TOKENIZERS if kind not in LEARNED},
 }
 REVERSIBLE = [tokenizer for tokenizer in ALL.values() if tokenizer.reversible]
 
 
 def test_every_kind_has_a_tokenizer() -> None:
-    assert set(get_args(TokenizerKind)) == set(TOKENIZERS)
+    assert set(ALL) == set(TOKENIZERS)
     assert all(tokenizer.kind == kind for kind, tokenizer in ALL.items())
     assert all(isinstance(tokenizer, Tokenizer) for tokenizer in ALL.values())
 
@@ -79,29 +72,29 @@ def test_round_trip(tokenizer: Tokenizer, texts: list[str]) -> None:
         assert {token for row in tokens for token in row} <= set(tokenizer.alphabet)
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 @settings(max_examples=50)
 @given(texts=st.lists(st.text() | st.sampled_from(TEXTS)), seed=st.integers())
 @example(texts=TEXTS[:5] + NASTY, seed=2**32 - 1)
 def test_sampling_round_trip(kind: SubwordKind, texts: list[str], seed: int) -> None:
-    model = SUBWORDS[kind].model
+    model = LEARNED[kind].model
     tokenizer = SubwordTokenizer(kind, model, reversible=True, sampling=0.3)
     tokens = tokenizer.sample(texts, seed)
     assert tokenizer.decode(tokens) == texts
     assert tokenizer.sample(texts, seed) == tokens
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_sampling_differs_between_seeds_and_is_off_by_default(kind: SubwordKind) -> None:
-    tokenizer = SubwordTokenizer(kind, SUBWORDS[kind].model, reversible=True, sampling=0.3)
+    tokenizer = SubwordTokenizer(kind, LEARNED[kind].model, reversible=True, sampling=0.3)
     assert tokenizer.sample(TEXTS, 1) != tokenizer.sample(TEXTS, 2)
     assert tokenizer.sample(TEXTS[:5] * 2, 1)[:5] != tokenizer.sample(TEXTS[:5] * 2, 1)[5:]
-    assert SUBWORDS[kind].sample(TEXTS, 1) == SUBWORDS[kind].encode(TEXTS)
+    assert LEARNED[kind].sample(TEXTS, 1) == LEARNED[kind].encode(TEXTS)
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_sampling_is_the_same_in_every_process(kind: SubwordKind, tmp_path: Path) -> None:
-    tokenizer = replace(SUBWORDS[kind], sampling=0.3)
+    tokenizer = replace(LEARNED[kind], sampling=0.3)
     tokenizer.save(tmp_path)
     code = (
         "import json, sys; from pathlib import Path; "
@@ -131,24 +124,26 @@ def is_best(tokenizer: SubwordTokenizer, texts: list[str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 @settings(max_examples=100, deadline=None)
 @given(texts=st.lists(st.text() | st.text("adogsrun ü9-漢", max_size=60), max_size=5))
 @example(texts=TEXTS)
 @example(texts=["".join(TEXTS[:5]).replace(" ", "") * 3])
 @example(texts=NASTY)
 def test_sampling_without_chance_is_encoding(kind: SubwordKind, texts: list[str]) -> None:
-    assert is_best(SUBWORDS[kind], texts)
+    assert is_best(LEARNED[kind], texts)
 
 
 def test_without_any_merge_words_fall_into_characters() -> None:
-    tokenizer = replace(SUBWORDS["bpe"], sampling=1.0)
+    tokenizer = replace(LEARNED["bpe"], sampling=1.0)
     assert tokenizer.sample(["a dög漢"], 1) == [
         ["▁", "a", "▁", "d", "<0xC3>", "<0xB6>", "g", "<0xE6>", "<0xBC>", "<0xA2>"]
     ]
 
 
-@pytest.mark.parametrize("tokenizer", [kind() for kind in FIXED.values()])
+@pytest.mark.parametrize(
+    "tokenizer", [TOKENIZERS[kind]() for kind in TOKENIZERS if kind not in LEARNED]
+)
 def test_other_tokens_are_never_sampled(tokenizer: Tokenizer) -> None:
     assert tokenizer.sample(TEXTS, 1) == tokenizer.encode(TEXTS)
 
@@ -178,7 +173,7 @@ def test_words(text: str, tokens: str) -> None:
 
 def test_a_word_is_the_same_token_everywhere() -> None:
     assert {"dog"} == {row[0] for row in WordTokenizer().encode(["dog", "dog.", "dog’"])}
-    for tokenizer in SUBWORDS.values():
+    for tokenizer in LEARNED.values():
         first, middle = tokenizer.encode(["dog", "a dog"])
         assert middle[-len(first) :] == first
 
@@ -187,7 +182,7 @@ def test_a_word_is_the_same_token_everywhere() -> None:
 def test_bytes_that_are_no_text_become_replacement_characters(contents: list[bytes]) -> None:
     rows = [[f"<0x{byte:02X}>" for byte in content] for content in contents]
     expected = [content.decode(errors="replace") for content in contents]
-    assert FIXED["byte"]().decode(rows) == expected
+    assert TOKENIZERS["byte"]().decode(rows) == expected
 
 
 @pytest.mark.parametrize("tokenizer", ALL.values(), ids=list(ALL))
@@ -209,7 +204,7 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(loaded)).encode(TEXTS) == tokenizer.encode(TEXTS)
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 @pytest.mark.parametrize("sample_size", [0, 101])
 def test_training_is_deterministic(kind: SubwordKind, sample_size: int) -> None:
     first, second = (
@@ -234,7 +229,7 @@ def test_training_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_too_large_a_vocabulary_is_lowered(
     kind: SubwordKind, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -244,7 +239,7 @@ def test_too_large_a_vocabulary_is_lowered(
     assert caplog.record_tuples == [("seq2seq", logging.WARNING, expected)]
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_too_small_a_vocabulary_is_refused_and_the_least_works(kind: SubwordKind) -> None:
     message = (
         r"^target.vocab_size: must be at least (\d+), room for all characters of the training "
@@ -279,10 +274,10 @@ def test_another_failure_of_training_is_not_hidden() -> None:
 
 def test_own_model(tmp_path: Path) -> None:
     path = tmp_path / "own.model"
-    path.write_bytes(SUBWORDS["bpe"].model)
+    path.write_bytes(LEARNED["bpe"].model)
     tokenizer = SubwordTokenizer.from_file(path, "bpe")
     assert not tokenizer.reversible
-    assert tokenizer.encode(TEXTS) == SUBWORDS["bpe"].encode(TEXTS)
+    assert tokenizer.encode(TEXTS) == LEARNED["bpe"].encode(TEXTS)
     assert tokenizer.decode(tokenizer.encode(TEXTS)) == TEXTS
 
 
@@ -297,7 +292,7 @@ def own_model(**options: Any) -> bytes:
     return model.getvalue()
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", LEARNED)
 @pytest.mark.parametrize(
     "options",
     [
@@ -328,7 +323,7 @@ def test_own_model_learned_in_another_way(
 ) -> None:
     path = tmp_path / "own.model"
     path.write_bytes(own_model(model_type=model_type, vocab_size=60))
-    found = model_type if model_type in SUBWORDS else "word or char"
+    found = model_type if model_type in LEARNED else "word or char"
     message = f"own.model: is a {found} model, but tokenizer is {kind}; they must be the same$"
     with pytest.raises(DataError, match=message):
         SubwordTokenizer.from_file(path, kind)
@@ -348,7 +343,7 @@ def test_own_model_missing(tmp_path: Path) -> None:
 
 
 def test_damaged_model(tmp_path: Path) -> None:
-    SUBWORDS["bpe"].save(tmp_path)
+    LEARNED["bpe"].save(tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(b"no model")
     with pytest.raises(CheckpointError, match=r"tokenizer.model: is not a SentencePiece model$"):
         load_tokenizer(tmp_path)

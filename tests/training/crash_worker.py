@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluation.report import plot_learning_curve
+from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.experiment import train
-from seq2seq.materials import PairValidation, TextValidation
+from seq2seq.tasks.language_model.material import TextValidation
+from seq2seq.tasks.translation.material import PairValidation
 from seq2seq.training.optimisation import OptimizerConfig, make_optimizer
 from seq2seq.training.trainer import Trainer
 
@@ -52,9 +53,9 @@ def work(job: Job) -> int:
     texts = job.get("texts")
     try:
         if texts:
-            train(job["config"], train_texts=texts, valid_texts=texts[:2])
+            train(job["config"], data={"train": texts, "valid": texts[:2]})
         else:
-            train(job["config"], train_pairs=pairs, valid_pairs=pairs[:6])
+            train(job["config"], data={"train": pairs, "valid": pairs[:6]})
     except Seq2SeqError as error:
         print(error, file=sys.stderr)
         return error.exit_code

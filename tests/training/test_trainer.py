@@ -13,19 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seq2seq.data.documents.batches import TextBatchConfig, TextBatches
+from seq2seq.data.documents.store import TextStore
 from seq2seq.data.layout import flatten, make_batch
-from seq2seq.data.streams import TextBatchConfig, TextBatches, TextStore
 from seq2seq.errors import CheckpointError, ConfigError, Seq2SeqError
-from seq2seq.models.language_model import LanguageModel, LanguageModelConfig
-from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig
+from seq2seq.models.language_model import LanguageModelConfig, build_language_model
+from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.symbols import BOS, EOS
 from seq2seq.tensors import Batch, Outcome, TextBatch
 from seq2seq.training.averaging import RunningAverage
+from seq2seq.training.config import TrainConfig
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
-from seq2seq.training.trainer import TrainConfig, Trainer, pick_device, pick_precision, weights
+from seq2seq.training.state import weights
+from seq2seq.training.trainer import Trainer
+from tests.losses import outcome
 
 VOCABULARY = 12
 CONSTANT = OptimizerConfig(
@@ -44,7 +48,7 @@ def make_model(dropout: float = 0.0) -> Seq2Seq:
         encoder=EncoderConfig(hidden_size=8, dropout=dropout),
         decoder=DecoderConfig(hidden_size=8, dropout=dropout),
     )
-    return Seq2Seq(config, VOCABULARY, VOCABULARY)
+    return build_seq2seq(config, VOCABULARY, VOCABULARY)
 
 
 def rows(count: int, seed: int = 0) -> list[list[int]]:
@@ -75,7 +79,7 @@ class Copies:
         return len(self.batches)
 
 
-def make_trainer(folder: Path, config: TrainConfig = BASE, dropout: float = 0.0) -> Trainer:
+def make_trainer(folder: Path, config: TrainConfig = BASE, dropout: float = 0.0) -> Trainer[Any]:
     model = make_model(dropout)
     return Trainer(model, config, folder)
 
@@ -86,7 +90,7 @@ def scores(*values: float, name: str = "loss") -> Callable[[], Mapping[str, floa
     return lambda: {"loss": 1.0, name: left.pop(0) if len(left) > 1 else left[0]}
 
 
-def names(trainer: Trainer) -> list[int]:
+def names(trainer: Trainer[Any]) -> list[int]:
     return sorted(int(name.removeprefix("step-")) for name in trainer.checkpoints.names())
 
 
@@ -109,11 +113,11 @@ def test_the_gradient_is_the_mean_over_target_tokens(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(BASE, optimizer=sgd, label_smoothing=0.0))
     batch = join(rows(3))
     before = {name: one.clone() for name, one in weights(trainer.model).items()}
-    loss = make_model()(batch).nats / batch.target_out.lengths.sum()
+    loss = outcome(make_model(), batch).nats / batch.target_out.lengths.sum()
     trainer.update([batch])
     name = "bridge.layers.0.weight"
     reference = make_model()
-    (reference(batch).nats / batch.target_out.lengths.sum()).backward()
+    (outcome(reference, batch).nats / batch.target_out.lengths.sum()).backward()
     gradient = dict(reference.named_parameters())[name].grad
     assert gradient is not None
     torch.testing.assert_close(before[name] - weights(trainer.model)[name], gradient)
@@ -155,15 +159,16 @@ def test_training_learns(tmp_path: Path) -> None:
 # --- gradients that are not numbers
 
 
-def poison(trainer: Trainer, *calls: int) -> Trainer:
+def poison(trainer: Trainer[Any], *calls: int) -> Trainer[Any]:
     """Makes the model's loss no number at the given calls."""
-    count = itertools.count(1)
+    count, objective = itertools.count(1), trainer.objective
 
-    def hook(module: nn.Module, inputs: object, outcome: Outcome) -> Outcome:
+    def poisoned(model: nn.Module, batch: Any, carried: Tensor | None) -> Outcome:
+        found = objective(model, batch, carried)
         bad = next(count) in calls
-        return replace(outcome, nats=outcome.nats * math.nan) if bad else outcome
+        return replace(found, nats=found.nats * math.nan) if bad else found
 
-    trainer.model.register_forward_hook(hook)
+    trainer.objective = poisoned
     return trainer
 
 
@@ -267,7 +272,7 @@ def test_limits(tmp_path: Path, limits: dict[str, Any], step: int, validated: li
 def test_the_clock_counts_preparation(tmp_path: Path) -> None:
     model = make_model()
     config = replace(BASE, steps=0, minutes=1.0)
-    trainer = Trainer(model, config, tmp_path, elapsed=61.0)
+    trainer: Trainer[Any] = Trainer(model, config, tmp_path, elapsed=61.0)
     trainer.fit(Copies(), scores(1.0))
     assert trainer.progress.step == 0
 
@@ -350,8 +355,8 @@ def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
 
 def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     make_trainer(tmp_path).fit(Copies(), scores(1.0))
-    other = Seq2Seq(Seq2SeqConfig(embedding_size=4), VOCABULARY, VOCABULARY)
-    trainer = Trainer(other, BASE, tmp_path)
+    other = build_seq2seq(Seq2SeqConfig(embedding_size=4), VOCABULARY, VOCABULARY)
+    trainer: Trainer[Any] = Trainer(other, BASE, tmp_path)
     latest = trainer.checkpoints.latest()
     assert latest is not None
     text = r"^checkpoint step-0000004: bridge\.layers\.0\.bias is \[16\]|\[8\], the model's is"
@@ -438,7 +443,7 @@ def test_a_skipped_update_leaves_the_average(tmp_path: Path) -> None:
 # --- continuous text: the state that goes from batch to batch
 
 
-def make_text_trainer(folder: Path, config: TrainConfig = BASE, **noise: Any) -> Trainer:
+def make_text_trainer(folder: Path, config: TrainConfig = BASE, **noise: Any) -> Trainer[Any]:
     torch.manual_seed(1)
     layers = RecurrentConfig(hidden_size=8, **{"dropout": 0.0, **noise})
     settings = LanguageModelConfig(
@@ -448,7 +453,7 @@ def make_text_trainer(folder: Path, config: TrainConfig = BASE, **noise: Any) ->
         activation=2.0,
         slowness=1.0,
     )
-    return Trainer(LanguageModel(settings, VOCABULARY), config, folder)
+    return Trainer(build_language_model(settings, VOCABULARY), config, folder)
 
 
 def text_batches(**settings: Any) -> TextBatches:
@@ -465,15 +470,15 @@ def test_the_gradient_of_a_group_that_goes_on(tmp_path: Path) -> None:
     config = replace(BASE, optimizer=sgd, label_smoothing=0.0)
     trainer, twin = make_text_trainer(tmp_path, config), make_text_trainer(tmp_path).model.train()
     batches = list(islice(text_batches().epoch(0), 4))
-    trainer.carried = given = twin(batches[0]).carried
+    trainer.carried = given = outcome(twin, batches[0]).carried
     before = {name: one.clone() for name, one in weights(trainer.model).items()}
     trainer.update(list(batches[1:]))
     counts = [int(batch.target_out.lengths.sum()) for batch in batches[1:]]
     assert not all(batch.fresh.all() for batch in batches[1:])
     for batch, count in zip(batches[1:], counts, strict=True):
-        outcome = twin(batch, 0.0, given)
-        torch.autograd.backward((outcome.nats + count * outcome.penalty) / sum(counts))
-        given = outcome.carried
+        found = outcome(twin, batch, 0.0, given)
+        torch.autograd.backward((found.nats + count * found.penalty) / sum(counts))
+        given = found.carried
     assert trainer.carried is not None
     torch.testing.assert_close(trainer.carried, given)
     for name, parameter in twin.named_parameters():
@@ -556,10 +561,10 @@ def test_forward_and_backward_never_wait_for_a_gpu(kind: str) -> None:
     batch: Batch | TextBatch = join(rows(5))
     if kind == "text":
         config = LanguageModelConfig(embedding_size=8, activation=0.1, slowness=0.1)
-        model, batch = LanguageModel(config, VOCABULARY), text_batch()
+        model, batch = build_language_model(config, VOCABULARY), text_batch()
     with NoWaiting():  # type: ignore[no-untyped-call]
-        outcome = model(batch, 0.1)
-        (outcome.nats / 7 + (0 if outcome.penalty is None else outcome.penalty)).backward()
+        found = outcome(model, batch, 0.1)
+        (found.nats / 7 + (0 if found.penalty is None else found.penalty)).backward()
 
 
 # --- refusals
@@ -586,21 +591,6 @@ def test_a_run_without_end_is_refused() -> None:
     text = "^steps: must be above 0, or epochs, minutes or patience, got 0$"
     with pytest.raises(ConfigError, match=text):
         TrainConfig()
-
-
-def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    assert pick_device("cpu", "device") == cpu
-    assert pick_precision("bfloat16", cpu) == torch.bfloat16
-    assert pick_precision("float32", cpu) == torch.float32
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert pick_precision("auto", cpu) == torch.bfloat16
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto", "device") == cpu
-    for key in ("train.device", "device"):
-        text = f"^{key}: cuda, but torch finds no CUDA device; accepted here: cpu$"
-        with pytest.raises(ConfigError, match=text):
-            pick_device("cuda", key)
 
 
 def test_the_log_goes_to_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

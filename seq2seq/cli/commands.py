@@ -1,0 +1,139 @@
+"""What the program's own verbs do: call the library and print."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from seq2seq import config as configuration
+from seq2seq import experiment
+from seq2seq.data.files import read_lines
+from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
+from seq2seq.lists import chunks
+from seq2seq.measures import METRICS
+from seq2seq.runs.describe import describe, summary
+from seq2seq.tasks.console import print_scores
+from seq2seq.tasks.registry import TASKS
+from seq2seq.tasks.task import named, read_config
+from seq2seq.tasks.verb import Verb
+from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
+from seq2seq.words import key_values
+
+LINES_AT_ONCE = 2000
+
+
+def subject(options: Namespace, verb: Verb) -> tuple[str, str]:
+    """Returns the run or configuration that a command line names, and the name of its task.
+
+    Raises:
+        CheckpointError: The folder is no run folder.
+        ConfigError: The configuration cannot be read, or names no task.
+    """
+    if verb.subject == "run":
+        return options.run, read_config(Path(options.run)).task
+    mapping = configuration.read(Path(options.config)) if options.config else {}
+    task = str({**mapping, **key_values(options.keys)}.get("task", next(iter(TASKS))))
+    named(task, f"{options.config}: ")
+    return str(options.config), task
+
+
+def train(options: Namespace) -> None:
+    """Trains a model."""
+    run = experiment.train(options.config, options.keys, dry_run=options.dry_run)
+    if options.dry_run:
+        return
+    print(f"{run.folder}: best at step {run.best['step']:.0f}: {run.scores}")
+    picture = run.folder / "plots" / "learning_curve.png"
+    if picture.exists():
+        print(f"learning curve: {picture}")
+
+
+def score(options: Namespace) -> None:
+    """Scores translations against references."""
+    hypotheses = list(read_lines(options.hypotheses))
+    references = list(read_lines(options.reference))
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"{options.hypotheses} has {len(hypotheses):,} lines, "
+            f"{options.reference} {len(references):,}; each line needs its reference"
+        )
+    scores = [
+        METRICS[name](hypotheses, references, lowercase=options.lowercase)
+        for name in options.metrics
+    ]
+    print_scores(scores, options.format)
+
+
+def info(options: Namespace) -> None:
+    """Tells what run folders hold."""
+    for number, run in enumerate(options.runs):
+        print(("\n" if number else "") + describe(Path(run)))
+        if options.weights:
+            print("\n".join(summary(experiment.load(run, device="cpu").models[0])))
+
+
+def config(options: Namespace) -> None:
+    """Lists the keys of a task's configuration."""
+    require_name(options.task, "TASK", TASKS)
+    kind = named(options.task).config
+    rows = configuration.describe(kind)
+    asked = f"{options.prefix}." if options.prefix else ""
+    kept = [row for row in rows if f"{row[0]}.".startswith(asked)]
+    if not kept:
+        names = [".".join(key.split(".")[:depth]) for key, *_ in rows for depth in (1, 2, 3, 4)]
+        raise ConfigError(f"{options.prefix}: unknown key{nearest(options.prefix, names)}")
+    if options.format == "yaml":
+        if options.prefix:
+            raise ConfigError("PREFIX: must be left out where --format is yaml: a whole file")
+        print(configuration.dump(kind()), end="")
+        return
+    for key, accepted, default, text in kept:
+        print(f"{key}: {accepted} = {default}\n    {text}")
+
+
+def average(options: Namespace) -> None:
+    """Averages the last checkpoints of a run."""
+    print(experiment.average(options.run, options.last, options.name))
+
+
+def tokenizer_train(options: Namespace) -> None:
+    """Learns a pipeline from text."""
+    settings = configuration.load(PipelineConfig, None, options.keys)
+    texts = [line for file in options.files for line in read_lines(file)]
+    pipeline = Pipeline.train(settings, texts, key="pipeline")
+    pipeline.save(Path(options.output))
+    print(f"{options.output}: {len(pipeline):,} tokens, reversible: {pipeline.reversible}")
+
+
+def tokenizer_encode(options: Namespace) -> None:
+    """Cuts text into tokens or ids, one line out for each line in."""
+    pipeline = _pipeline(Path(options.pipeline))
+    for lines in chunks(read_lines(options.file), LINES_AT_ONCE):
+        for row in pipeline.encode(lines):
+            print(*(row if options.format == "ids" else pipeline.tokens(row)))
+
+
+def tokenizer_decode(options: Namespace) -> None:
+    """Joins ids to text, one line out for each line in."""
+    pipeline = _pipeline(Path(options.pipeline))
+    for number, line in enumerate(read_lines(options.file), 1):
+        where = f"{options.file}: line {number}"
+        print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+
+
+def _pipeline(folder: Path) -> Pipeline:
+    """Loads a pipeline; says where one is if this is none."""
+    if not (folder / FILE).is_file():
+        beside = [other.name for other in folder.parent.glob("*") if (other / FILE).is_file()]
+        side = folder / "pipeline" / "source"  # of a run, which has two
+        close = f"; did you mean '{side}'?" if side.is_dir() else nearest(folder.name, beside)
+        raise CheckpointError(
+            f"{folder}: is not a pipeline; expected a folder that `seq2seq tokenizer train` wrote"
+            + close
+        )
+    return Pipeline.load(folder)
+
+
+def _id(word: str, size: int, where: str) -> int:
+    """Returns a word of a line as an id."""
+    if not word.isdecimal() or len(word) > 9 or int(word) >= size:
+        raise DataError(f"{where}: {word!r} is not an id; accepted: 0 to {size - 1}")
+    return int(word)

@@ -1,0 +1,204 @@
+"""From words to a verb: which task serves it, with which options."""
+
+import argparse
+import io
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2seq import __version__
+from seq2seq.cli.parser import Parser
+from seq2seq.cli.verbs import FAMILIES, SHARED, Served, all_verbs, run_options, verbs_of
+from seq2seq.errors import CheckpointError, Seq2SeqError, StorageError
+from seq2seq.lazy import imported
+from seq2seq.tasks.verb import Verb
+
+TASK = re.compile(r"^task: *[\"']?([\w-]+)", re.MULTILINE)
+"""Where a run's configuration names its task."""
+
+
+def make_parser(words: Sequence[str] = ()) -> Parser:
+    """Returns the parser of the whole command line.
+
+    A verb that several tasks serve gets the options of the run's task, where ``words`` name a run;
+    otherwise those of all.
+    """
+    verbs = all_verbs()
+    parser = Parser(
+        prog="seq2seq",
+        description="Recurrent sequence models: text in; a translator, transducer or writer out.",
+        epilog=_examples([served[0].verb.examples[0] for served in verbs.values()][:5]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"seq2seq {__version__}")
+    top = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    families: dict[str, Any] = {}
+    for name, served in verbs.items():
+        family, _, below = name.partition(" ")
+        if below and family not in families:
+            families[family] = _add_family(top, family, verbs)
+        _add(families[family] if below else top, below or family, served, words)
+    return parser
+
+
+def _add_family(top: Any, family: str, verbs: Mapping[str, list[Served]]) -> Any:  # noqa: ANN401
+    """Adds a word that only has verbs below it, and returns where these belong."""
+    below = [one[0].verb.examples for name, one in verbs.items() if name.startswith(f"{family} ")]
+    in_turn = [example for examples in zip(*below, strict=False) for example in examples]
+    parser = top.add_parser(
+        family,
+        help=FAMILIES[family],
+        description=f"{FAMILIES[family][0].upper()}{FAMILIES[family][1:]}.",
+        epilog=_examples(in_turn[:5]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+
+def _add(verbs: Any, name: str, served: list[Served], words: Sequence[str]) -> None:  # noqa: ANN401
+    """Adds a verb: as one task serves it, or as all do."""
+    text = SHARED.get(name) or served[0].verb.help
+    parser: Parser = verbs.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    if served[0].verb.subject == "run":
+        run_options(parser)
+    chosen = served if len(served) == 1 else _chosen(parser, served, words)
+    if len(chosen) == 1:
+        chosen[0].verb.options(parser)
+    else:
+        _add_all(parser, chosen)
+    examples = [example for one in chosen for example in one.verb.examples]
+    parser.epilog = (parser.epilog or "") + _examples(examples)
+    parser.set_defaults(served=chosen, takes_keys=chosen[0].verb.takes_keys)
+
+
+def _examples(lines: Sequence[str]) -> str:
+    return "".join(["examples:", *(f"\n  {line}" for line in lines)])
+
+
+def _chosen(parser: Parser, served: list[Served], words: Sequence[str]) -> list[Served]:
+    """Returns the verb as the run's task serves it, or as all do where no run is named."""
+    if not words or words[0] != parser.prog.split()[-1]:
+        return served
+    everything = Parser(add_help=False, conflict_handler="resolve")
+    run_options(everything)
+    for one in served:
+        one.verb.options(everything)
+    run = next((word for word in everything.sort(words[1:])[0] if word[:1] != "-"), "")
+    task = task_in(Path(run))
+    chosen = [one for one in served if task in one.tasks]
+    if chosen:
+        parser.elsewhere = {
+            option: f"{option}: is for {', '.join(other.tasks)}; {run} is a run of {task}, see "
+            f"`{parser.prog} {run} --help`"
+            for other in served
+            if other not in chosen
+            for option in _options(other)
+        }
+    return chosen or served
+
+
+def _options(served: Served) -> list[str]:
+    """Returns the names of a verb's own options."""
+    parser = Parser(add_help=False)
+    served.verb.options(parser)
+    return list(parser._option_string_actions)
+
+
+def _add_all(parser: Parser, served: list[Served]) -> None:
+    """Adds the options of several tasks; the help shows them task by task."""
+    groups = []
+    for one in served:
+        options = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
+        one.verb.options(options)
+        listed = options.format_help().partition("options:\n")[2]
+        groups.append(f"options for {', '.join(one.tasks)}:\n{listed}")
+        for action in options._actions:
+            if parser._option_string_actions.keys().isdisjoint(action.option_strings):
+                action.help = argparse.SUPPRESS  # it stands among those of its task
+                parser._add_action(action)
+    parser.epilog = "\n".join([*groups, ""])
+
+
+def task_in(folder: Path) -> str | None:
+    """Returns the task of a run, read in a hurry; None where there is no run."""
+    try:
+        found = TASK.search((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found and found[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, or what the error says."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _log_to_stderr()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # texts are UTF-8 whatever the terminal's locale
+        sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        options = make_parser(words).parse_args(words)
+        imported(_verb(options).run)(options)
+        sys.stdout.flush()
+    except Seq2SeqError as error:
+        return _fail(error, str(error), error.exit_code, "--debug" in words)
+    except BrokenPipeError:  # the reader has had enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # what nothing nearer to it foresaw: a full disk below a pipe, say
+        text = f"{error.filename or 'standard output'}: {error.strerror or error}"
+        return _fail(error, text, StorageError.exit_code, "--debug" in words)
+    except KeyboardInterrupt as error:
+        return _fail(error, "interrupted", 130, "--debug" in words)
+    return 0
+
+
+def _verb(options: argparse.Namespace) -> Verb:
+    """Returns the verb as the task of the run or configuration serves it.
+
+    Raises:
+        CheckpointError: That task has no such verb.
+    """
+    served: list[Served] = options.served
+    if served[0].verb.subject == "other":
+        return served[0].verb
+    place, task = imported("seq2seq.cli.commands:subject")(options, served[0].verb)
+    for one in served:
+        if task in one.tasks:
+            return one.verb
+    raise CheckpointError(
+        f"{place}: its task is {task}, which has no `{served[0].verb.name}`; it has "
+        f"{', '.join(verbs_of(task))}"
+    )
+
+
+def _fail(error: BaseException, text: str, code: int, debug: bool) -> int:
+    """Prints one line, or the traceback."""
+    if debug:
+        traceback.print_exception(error)
+    else:
+        print(f"seq2seq: {text}", file=sys.stderr)
+    return code
+
+
+def _log_to_stderr() -> None:
+    """Shows the package's log, one line each."""
+    log = logging.getLogger("seq2seq")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False

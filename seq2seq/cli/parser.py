@@ -1,0 +1,86 @@
+"""A parser of command lines whose options, values and configuration keys stand in any order."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NoReturn
+
+from seq2seq.errors import Seq2SeqError, nearest
+from seq2seq.words import groups, takes_value
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and parts the keys of a configuration from the options.
+
+    The words of the keys are left in ``options.keys``; a parser that does not set ``takes_keys``
+    refuses them.
+    """
+
+    elsewhere: Mapping[str, str] = MappingProxyType({})
+    """Options of other tasks, and why they are refused here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message as a mistake of the user."""
+        raise Seq2SeqError(f"{message}; see `{self.prog} --help`")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str], namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses; what is unknown is a mistake, or a key."""
+        if self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        words, keys = self.sort(args)
+        options, unknown = super().parse_known_args(words, namespace)
+        takes_keys = getattr(options, "takes_keys", False)
+        unknown += self._slips(keys) if takes_keys else keys
+        if unknown:
+            refused = self.elsewhere.get(unknown[0].partition("=")[0])
+            if refused is not None:
+                raise Seq2SeqError(refused)
+            close = nearest(unknown[0], self._option_string_actions)
+            self.error(f"{unknown[0]}: unexpected argument{close}")
+        options.keys = keys
+        return options, []
+
+    def sort(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Puts positional words before options, and takes out what may be configuration keys.
+
+        argparse alone takes the value of a key it does not know, or the files after an option,
+        for something else.
+        """
+        positional: list[str] = []
+        options: list[str] = []
+        keys: list[str] = []
+        for group in groups(words, self._most_values):
+            known = group[0].partition("=")[0] in self._option_string_actions
+            other = keys if group[0].startswith("--") else positional
+            (options if known else other).extend(group)
+        return positional + options, keys
+
+    def _most_values(self, word: str) -> int:
+        """Returns how many values may follow a word."""
+        option, equals, _ = word.partition("=")
+        action = self._option_string_actions.get(option)
+        if equals or action is None:
+            return takes_value(word)
+        if action.nargs is None:
+            return 1
+        return 2**31 if action.nargs == "+" else 0
+
+    def _slips(self, keys: Sequence[str]) -> list[str]:
+        """Returns the keys without a value that look like a misspelt option."""
+        bare = [group[0] for group in groups(keys, takes_value) if len(group) == 1]
+        return [
+            word
+            for word in bare
+            if takes_value(word) and nearest(word, self._option_string_actions)
+        ]
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Names what is accepted as every other message does."""
+        if action.choices is None or value in action.choices:
+            return
+        name = action.option_strings[0] if action.option_strings else action.metavar
+        accepted = list(action.choices)
+        close = nearest(str(value), accepted)
+        raise Seq2SeqError(f"{name}: must be one of {', '.join(accepted)}, got {value!r}{close}")

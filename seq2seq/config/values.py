@@ -1,0 +1,78 @@
+"""Values of a configuration: checked against their field's type, and shown in messages."""
+
+import functools
+import typing
+from collections.abc import Hashable, Mapping
+from dataclasses import is_dataclass
+from typing import Literal
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from seq2seq.config.files import Loader
+from seq2seq.config.keys import Key, choices, keys_of, members, shown, type_name
+from seq2seq.errors import ConfigError, nearest
+
+
+def checked(annotation: object, value: object, where: str) -> object:
+    """Returns ``value`` as the type that its field declares."""
+    if isinstance(value, str) and str in members(annotation):
+        return value  # text stays text, also where it reads "null"
+    if not _misfit(annotation, value):
+        try:
+            return _parser(annotation).parse_object({"value": value}, defaults=False)["value"]
+        except (ArgumentError, OverflowError):
+            pass  # its text takes several lines and names Python types
+    raise ConfigError(
+        f"{where}: must be {_accepted(annotation)}, got {shown(value)}"
+        f"{_nearest_choice(annotation, value)}"
+    )
+
+
+def _misfit(annotation: object, value: object) -> bool:
+    """Tells what jsonargparse lets through: ``None`` everywhere, and ``True`` as ``Literal[1]``."""
+    if isinstance(value, bool):
+        return bool not in (*members(annotation), *map(type, choices(annotation)))
+    return value is None or isinstance(value, Mapping)
+
+
+@functools.cache
+def _parser(annotation: Hashable) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_argument("--value", type=annotation)
+    return parser
+
+
+def _accepted(annotation: object) -> str:
+    if any(typing.get_origin(kind) is Literal for kind in members(annotation)):
+        named = [str(n) for k in members(annotation) for n in choices(k) or (type_name(k),)]
+        return f"one of {', '.join(named)}"
+    return type_name(annotation)
+
+
+def _nearest_choice(annotation: object, value: object) -> str:
+    names = [str(choice) for choice in choices(annotation)]
+    items = value if isinstance(value, list | tuple) else [value]
+    return next((nearest(str(item), names) for item in items if str(item) not in names), "")
+
+
+def from_words(key: Key, words: str) -> object:
+    """Reads one value of the command line by the type of its field."""
+    if words in choices(key.annotation):
+        return words
+    if key.optional and words.lower() in ("none", "null"):
+        return None
+    if str in members(key.annotation):
+        return words
+    try:
+        value = yaml.load(words, Loader)
+    except (yaml.YAMLError, RecursionError):
+        return words
+    return words if value is None else value
+
+
+def plain_of(value: object) -> object:
+    """Returns a value as nested mappings, lists and what YAML has."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain_of(getattr(value, name)) for name in keys_of(type(value))}
+    return [plain_of(item) for item in value] if isinstance(value, tuple) else value

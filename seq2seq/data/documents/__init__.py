@@ -1,0 +1,1 @@
+"""Continuous text: documents, encoded stores, batches of rows that go on."""

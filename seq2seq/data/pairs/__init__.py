@@ -1,0 +1,1 @@
+"""Pairs of texts: corpora, encoded stores, batches of like lengths."""

@@ -1,0 +1,227 @@
+"""What every recurrent cell is: one layer in one direction, and its twin for search.
+
+A layer's state is one tensor ``[B, N*D]``: the hidden vector, followed by the cell vector of an
+LSTM or SRU. The cells themselves are in :mod:`seq2seq.nn.cells`.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.nn.folding import folds
+from seq2seq.nn.linear import SearchPrecision, linear
+
+TABLE_BYTES = 2**28
+"""A larger table of pre-activations would cost more memory than it saves time."""
+HALF, TWO = torch.tensor(0.5), torch.tensor(2.0)
+"""As tensors: torch takes longer to wrap a number than to multiply one row by it."""
+
+
+def last(values: Float[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None) -> Float[Tensor, "B F"]:
+    """Returns each sequence's last real step."""
+    if lengths is None:
+        return values[:, -1]
+    index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, values.shape[2])  # [B, 1, F]
+    return values.gather(1, index)[:, 0]
+
+
+def padded_steps(values: Shaped[Tensor, "B T F"], lengths: Int[Tensor, "B"]) -> Tensor:
+    """Returns ``[B, T]``, true where a step is padding."""
+    return torch.arange(values.shape[1], device=values.device) >= lengths[:, None]
+
+
+@runtime_checkable
+class FoldedCell(Protocol):
+    """A cell for search.
+
+    Besides the inputs it is given the ids that they stand for, or None: the first layer looks up
+    what its weights make of each id.
+    """
+
+    def read(
+        self,
+        ids: Int[Tensor, "B T"] | None,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"],
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences, as :meth:`Cell.forward`."""
+        ...
+
+    def step(
+        self,
+        ids: Int[Tensor, "R"] | None,
+        inputs: Float[Tensor, "R F"],
+        state: Float[Tensor, "R ND"],
+    ) -> Float[Tensor, "R ND"]:
+        """Runs one step, as :meth:`Cell.step`."""
+        ...
+
+
+class Cell(nn.Module):
+    """One recurrent layer in one direction.
+
+    A subclass says how it runs over sequences and how it makes one step. It may add
+    ``fold(vectors, precision, bounded)``, which returns a :class:`FoldedCell`; without it, search
+    uses :meth:`forward` and :meth:`step`.
+    """
+
+    states: ClassVar[int] = 1
+    """State vectors: hidden and cell for an LSTM, hidden for most others."""
+    recurrent: ClassVar[bool] = False
+    """Whether there are recurrent weights, which ``weight_drop`` can leave out."""
+    bounded: ClassVar[bool] = False
+    """Whether all outputs lie in [-1, 1]: eight-bit products then need no scale of each row."""
+
+    def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.weight_drop = weight_drop
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences.
+
+        Returns the outputs and the state after each sequence's last real step. Outputs at padded
+        steps are finite and meaningless. ``lengths=None`` says that every step is real.
+        """
+        raise NotImplementedError
+
+    def step(
+        self, inputs: Float[Tensor, "B F"], state: Float[Tensor, "B ND"]
+    ) -> Float[Tensor, "B ND"]:
+        """Runs one step and returns the new state; its first ``D`` features are the output."""
+        raise NotImplementedError
+
+
+def fold_cell(
+    cell: Cell, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
+) -> FoldedCell:
+    """Returns a cell for search: folded, or with its own methods.
+
+    Args:
+        cell: The cell.
+        vectors: For the first layer, the vectors of all ids.
+        precision: The numbers of the products.
+        bounded: Whether all inputs lie in [-1, 1].
+    """
+    if not folds(cell, "forward", "step"):
+        return _Unfolded(cell)
+    folded: FoldedCell = cell.fold(vectors, precision, bounded)  # type: ignore[operator]
+    return folded
+
+
+class _Unfolded:
+    """A cell that is searched through its own methods."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def read(
+        self,
+        ids: Int[Tensor, "B T"] | None,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"],
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences."""
+        outputs, final = self.cell(inputs, state, lengths)
+        return outputs, final
+
+    def step(
+        self,
+        ids: Int[Tensor, "R"] | None,
+        inputs: Float[Tensor, "R F"],
+        state: Float[Tensor, "R ND"],
+    ) -> Float[Tensor, "R ND"]:
+        """Runs one step."""
+        return self.cell.step(inputs, state)
+
+
+class Folded(ABC):
+    """A cell whose products with the inputs are made apart from its recurrence.
+
+    Where ``vectors`` are given, the products of all ids are one table, biases added.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        weight: Float[Tensor, "G F"],
+        bias: Float[Tensor, "G"],
+        vectors: Float[Tensor, "V E"] | None,
+        precision: SearchPrecision,
+        bounded: bool,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.table, self.bias, self.width = None, bias, 0
+        if vectors is not None and len(vectors) * bias.nbytes <= TABLE_BYTES:
+            self.width = vectors.shape[1]
+            self.table = functional.linear(vectors, weight[:, : self.width], bias)  # [V, G]
+        rest = weight[:, self.width :]
+        self.linear = linear(rest, precision, bounded=bounded) if rest.shape[1] else None
+
+    @abstractmethod
+    def advance(
+        self,
+        products: Float[Tensor, "R G"],
+        state: Float[Tensor, "R ND"],
+        inputs: Float[Tensor, "R F"],
+    ) -> Float[Tensor, "R ND"]:
+        """Returns the new state, given the products; it may overwrite these."""
+
+    def products(
+        self, ids: Int[Tensor, "R"] | None, inputs: Float[Tensor, "R F"]
+    ) -> Float[Tensor, "R G"]:
+        """Returns the pre-activations that the inputs make; the ids' own are in the table."""
+        if self.table is None or ids is None:
+            base = self.bias
+        else:
+            base = functional.embedding(ids, self.table)
+        return base if self.linear is None else self.linear(inputs[:, self.width :], base)
+
+    def step(
+        self,
+        ids: Int[Tensor, "R"] | None,
+        inputs: Float[Tensor, "R F"],
+        state: Float[Tensor, "R ND"],
+    ) -> Float[Tensor, "R ND"]:
+        """Runs one step."""
+        return self.advance(self.products(ids, inputs), state, inputs)
+
+    def read(
+        self,
+        ids: Int[Tensor, "B T"] | None,
+        inputs: Float[Tensor, "B T F"],
+        state: Float[Tensor, "B ND"],
+        lengths: Int[Tensor, "B"],
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B ND"]]:
+        """Runs over whole sequences: the products of all inputs at once, then step by step."""
+        # Time first, [T, B, ...]: a step's rows stand together.
+        inputs = inputs.transpose(0, 1)
+        flat = self.products(None if ids is None else ids.t().flatten(), inputs.flatten(0, 1))
+        products = flat.view(*inputs.shape[:2], -1)
+        steps = torch.arange(len(inputs), device=lengths.device)[:, None, None]
+        going = steps < lengths[:, None]  # [T, B, 1]
+        outputs = []
+        for step in range(len(inputs)):
+            new = self.advance(products[step], state, inputs[step])
+            outputs.append(new[:, : self.hidden_size])
+            state = torch.where(going[step], new, state)
+        return torch.stack(outputs, dim=1), state
+
+
+def tanh_(values: Tensor) -> Tensor:
+    """Takes the tanh in place: ``2 (sigmoid(2 x) - 1/2)``, to rounding.
+
+    On a processor torch's sigmoid is six times as fast as its tanh.
+    """
+    return values.mul_(TWO).sigmoid_().sub_(HALF).mul_(TWO)

@@ -1,0 +1,161 @@
+"""Heads: vectors become a distribution, with its loss."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from seq2seq.nn.folding import folds
+from seq2seq.nn.inputs import TokenInput
+from seq2seq.nn.linear import SearchPrecision, linear
+from seq2seq.nn.rows import filled
+from seq2seq.tensors import Padded
+
+Scores: TypeAlias = Callable[[Float[Tensor, "R O"]], Float[Tensor, "R V"]]
+"""Gives the log-probabilities of all tokens for some rows of features."""
+
+
+class Head(nn.Module):
+    """Scores what may come next; a subclass says how, and what its loss is."""
+
+    def forward(self, features: Float[Tensor, "*B O"]) -> Float[Tensor, "*B V"]:
+        """Returns log-probabilities."""
+        raise NotImplementedError
+
+    def loss(
+        self, features: Float[Tensor, "B T O"], targets: Padded, smoothing: float = 0.0
+    ) -> Float[Tensor, ""]:
+        """Returns the loss summed over the real target steps."""
+        raise NotImplementedError
+
+
+class TokenHead(Head):
+    """A softmax over the vocabulary; can share its weights with a :class:`TokenInput`.
+
+    Sharing: Press & Wolf 2017; Inan et al. 2017.
+    """
+
+    def __init__(self, vocab_size: int, size: int, tied: TokenInput | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, size)) if tied is None else tied.weight
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        if tied is None:
+            nn.init.normal_(self.weight, std=size**-0.5)
+
+    def forward(self, features: Float[Tensor, "*B O"]) -> Float[Tensor, "*B V"]:
+        """Returns the log-probabilities of all tokens."""
+        return functional.linear(features, self.weight, self.bias).log_softmax(dim=-1)
+
+    def loss(
+        self, features: Float[Tensor, "B T O"], targets: Padded, smoothing: float = 0.0
+    ) -> Float[Tensor, ""]:
+        """Returns the summed cross-entropy of the real target steps, in nats."""
+        real = targets.real  # [R]: places of the real steps among B*T
+        seen = features.flatten(0, 1).index_select(0, real)  # [R, O]
+        wanted = targets.values.flatten().index_select(0, real)  # [R]
+        return smoothed_cross_entropy(seen, self.weight, self.bias, wanted, smoothing)
+
+    def fold(self, precision: SearchPrecision, bounded: bool) -> "FoldedTokenHead":
+        """Packs the weights; ``bounded`` says that features lie in [-1, 1]."""
+        return FoldedTokenHead(self, precision, bounded)
+
+
+class FoldedTokenHead:
+    """A :class:`TokenHead` for search."""
+
+    def __init__(self, head: TokenHead, precision: SearchPrecision, bounded: bool) -> None:
+        self.linear = linear(head.weight, precision, bounded=bounded)
+        self.bias = head.bias
+        self.batch_invariant = self.linear.batch_invariant
+        """Whether a row's scores are the same to the bit however many rows there are."""
+
+    def __call__(self, features: Float[Tensor, "R O"]) -> Float[Tensor, "R V"]:
+        """Returns the log-probabilities of all tokens."""
+        return self.linear(features, self.bias).log_softmax(dim=1)
+
+
+def fold_head(head: Head, precision: SearchPrecision, bounded: bool) -> Scores:
+    """Returns a head for search: folded, or as it is."""
+    if not folds(head, "forward"):
+        return head
+    folded: Scores = head.fold(precision, bounded)  # type: ignore[operator]
+    return folded
+
+
+def smoothed_cross_entropy(
+    features: Float[Tensor, "R O"],
+    weight: Float[Tensor, "V O"],
+    bias: Float[Tensor, "V"],
+    targets: Int[Tensor, "R"],
+    smoothing: float,
+) -> Float[Tensor, ""]:
+    """Returns the summed label-smoothed cross-entropy of a linear layer's softmax, in nats.
+
+    The target has ``1 - smoothing`` of the mass, all tokens share the rest equally (Szegedy et
+    al. 2016, section 7). Logits are made a few hundred rows at a time and never kept.
+    """
+    # Asked here: inside, no gradient is ever wanted, and the inputs' flags say nothing of no_grad.
+    learning = torch.is_grad_enabled()
+    total: Tensor = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features, weight, bias, targets, smoothing, learning
+    )
+    return total
+
+
+class _SmoothedCrossEntropy(torch.autograd.Function):
+    """Computes loss and gradients together, chunk by chunk: the logits never exist as a whole.
+
+    Matrix products follow autocast; everything else is as precise as the features' and weights'
+    own type.
+    """
+
+    ROWS = 512
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        learning: bool,
+    ) -> Tensor:
+        """Sums the loss; keeps the gradients for :meth:`backward`, if there will be one."""
+        wanted = learning and any(ctx.needs_input_grad)
+        exact, fast = weight.dtype, features.dtype
+        d_features = torch.empty_like(features)
+        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        rounded, shift = weight.to(fast), bias.to(fast)
+        share = smoothing / weight.shape[0]
+        total = weight.new_zeros(())
+        for start in range(0, features.shape[0], _SmoothedCrossEntropy.ROWS):
+            rows = slice(start, start + _SmoothedCrossEntropy.ROWS)
+            picked = targets[rows, None]  # [R, 1]
+            chunk = filled(features[rows])  # [Q, O]: the chunk's rows, and zeros
+            logits = torch.addmm(shift, chunk, rounded.t())[: len(picked)]  # [R, V]
+            log_probs = logits.log_softmax(dim=1, dtype=exact)  # [R, V]
+            total -= (1 - smoothing) * log_probs.gather(1, picked).sum()
+            if smoothing:
+                total -= share * log_probs.sum()
+            if wanted:
+                grad = log_probs.exp_().sub_(share)
+                grad.scatter_add_(1, picked, grad.new_full(picked.shape, smoothing - 1))
+                d_bias += grad.sum(dim=0)
+                grad = filled(grad.to(fast))
+                d_features[rows] = torch.mm(grad, rounded)[: len(picked)]
+                d_weight += torch.mm(grad.t(), chunk)  # [V, O]
+        ctx.save_for_backward(*((d_features, d_weight, d_bias) if wanted else ()))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Scales the gradients that :meth:`forward` made; a rounded scale would be off for all."""
+        features, weight, bias = ctx.saved_tensors
+        scaled = (features.to(grad.dtype) * grad).to(features.dtype)
+        return scaled, weight * grad, bias * grad, None, None, None

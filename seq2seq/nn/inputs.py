@@ -1,0 +1,52 @@
+"""Inputs: what stands in a batch becomes vectors."""
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Input(nn.Module):
+    """Turns the values of a sequence, ids or features, into vectors."""
+
+    @property
+    def vectors(self) -> Float[Tensor, "V E"] | None:
+        """The vector of each id, where values are ids: search looks them up."""
+        return None
+
+    def forward(self, values: Shaped[Tensor, "B T *F"]) -> Float[Tensor, "B T E"]:
+        """Returns the vectors of all steps."""
+        raise NotImplementedError
+
+
+class TokenInput(Input):
+    """Embeds ids; while training, ``dropout`` leaves out whole words (Gal & Ghahramani 2016).
+
+    With ``by_type`` a word is left out wherever it stands in the batch, or nowhere: the embedding
+    dropout of Merity et al. 2018, section 4.3.
+    """
+
+    def __init__(
+        self, vocab_size: int, size: int, dropout: float = 0.0, *, by_type: bool = False
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.by_type = by_type
+        self.weight = nn.Parameter(torch.empty(vocab_size, size))
+        nn.init.normal_(self.weight, std=size**-0.5)
+
+    @property
+    def vectors(self) -> Float[Tensor, "V E"]:
+        """The embeddings."""
+        return self.weight
+
+    def forward(self, values: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        """Returns the vectors of ids."""
+        vectors = functional.embedding(values, self.weight)
+        if not self.training or self.dropout == 0:
+            return vectors
+        if self.by_type:
+            kept = (torch.rand(len(self.weight), device=values.device) >= self.dropout)[values]
+        else:
+            kept = torch.rand(values.shape, device=values.device) >= self.dropout
+        return vectors * (kept / (1 - self.dropout))[..., None].to(vectors.dtype)

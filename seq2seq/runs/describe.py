@@ -1,0 +1,89 @@
+"""What a run folder tells, and what can be made of its checkpoints."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from seq2seq.errors import ConfigError
+from seq2seq.lists import aligned
+from seq2seq.runs.folder import CHECKPOINTS, PIPELINE, Run, read_mapping
+from seq2seq.text.pipeline import FILE, Pipeline
+from seq2seq.training.checkpoint import Checkpoints, name_of
+from seq2seq.training.state import weights
+
+AVERAGE_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
+
+
+def summary(model: nn.Module) -> list[str]:
+    """Returns a table of the model's weights, their shapes and their numbers."""
+    tensors = weights(model)
+    rows = [
+        (name, "x".join(map(str, tensor.shape)), f"{tensor.numel():,}")
+        for name, tensor in tensors.items()
+    ]
+    total = sum(tensor.numel() for tensor in tensors.values())
+    return aligned("<>>", [*rows, ("parameters", "", f"{total:,}")]).splitlines()
+
+
+def describe(folder: Path) -> str:
+    """Returns what a run folder holds, as text.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or all its checkpoints are damaged.
+    """
+    rows = [
+        ("run", str(folder)),
+        ("task", str(read_mapping(folder).get("task"))),
+        ("vocabulary", _vocabularies(folder / PIPELINE)),
+    ]
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    latest = checkpoints.latest()
+    if latest:
+        count = sum(tensor.numel() for tensor in latest.model.values())
+        rows.append(("parameters", f"{count:,}"))
+    rows.append(("checkpoints", ", ".join(checkpoints.names()) or "none"))
+    if latest:
+        state = latest.state
+        rows.append(("trained", f"{state['step']:,} steps, {state['seconds'] / 60:.1f} minutes"))
+        scores = Run.of(folder).scores
+        if scores:
+            rows.append(("best", f"{name_of(state['best_step'])}: {scores}"))
+    return aligned("<<", rows)
+
+
+def _vocabularies(folder: Path) -> str:
+    """Returns the sizes of a run's vocabularies, with their names where there are several."""
+    if (folder / FILE).is_file():
+        return f"{len(Pipeline.load(folder)):,}"
+    found = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+    return ", ".join(f"{len(Pipeline.load(place)):,} {place.name}" for place in found) or "none"
+
+
+def average(folder: Path, keep: int, last: int, name: str) -> Path:
+    """Averages the weights of the last checkpoints into a new one (Junczys-Dowmunt et al. 2016).
+
+    ``keep`` is how many last checkpoints the run keeps.
+
+    Raises:
+        ConfigError: The run has fewer checkpoints, or the name cannot be used.
+    """
+    checkpoints = Checkpoints(folder / CHECKPOINTS, keep)
+    if not AVERAGE_NAME.fullmatch(name) or name in ("best", "last") or name.startswith("step-"):
+        raise ConfigError(
+            "--name: must be letters, digits, dots and dashes, begin with a letter, "
+            f"and be none of best, last and step-..., got {name!r}"
+        )
+    names = checkpoints.names()[: max(0, last)]
+    if not 1 <= last <= len(names):
+        raise ConfigError(
+            f"--last: must be at least 1 and at most {len(checkpoints.names())}, the checkpoints "
+            f"that train.keep left, got {last}"
+        )
+    loaded = [checkpoints.load(checkpoint) for checkpoint in names]
+    mean = {
+        key: torch.stack([one.model[key].double() for one in loaded]).mean(0).to(tensor.dtype)
+        for key, tensor in loaded[0].model.items()
+    }
+    return checkpoints.save(name, mean, {}, {**loaded[0].state, "averaged": names})

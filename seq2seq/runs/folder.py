@@ -1,0 +1,184 @@
+"""A run folder: its files, its lock, and how a model comes out of it."""
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from seq2seq import config as configuration
+from seq2seq.device import pick_device
+from seq2seq.errors import CheckpointError, ConfigError, nearest
+from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.journal import Row, log_to, read_history
+from seq2seq.training.state import load_weights
+
+CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
+PROVENANCE, LOCK = "provenance.json", ".lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run."""
+
+    folder: Path
+    best: Row
+    """The validation scores of the best checkpoint."""
+    history: Sequence[Row]
+    """The rows of ``metrics.jsonl``."""
+
+    @property
+    def scores(self) -> str:
+        """The scores of :attr:`best` as text."""
+        where = ("step", "epoch", "minutes")
+        shown = [f"{key} {value:.3f}" for key, value in self.best.items() if key not in where]
+        return ", ".join(shown)
+
+    @classmethod
+    def of(cls, folder: Path) -> "Run":
+        """Reads what a run folder tells of its training.
+
+        Raises:
+            CheckpointError: All checkpoints are damaged.
+        """
+        latest = Checkpoints(folder / CHECKPOINTS).latest()
+        best_step = latest.state["best_step"] if latest else None
+        history = read_history(folder)
+        validations = [row for row in history if "valid_loss" in row]
+        best = next((row for row in validations if row["step"] == best_step), {})
+        return cls(folder, best, history)
+
+
+def read_mapping(folder: Path) -> Mapping[Any, object]:
+    """Returns the configuration of a run, its keys and values unchecked.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or the file is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        beside = [run.name for run in folder.parent.glob("*") if (run / CONFIG).is_file()]
+        what = "is not a run folder" if folder.exists() else "does not exist"
+        raise CheckpointError(
+            f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
+            + nearest(folder.name, beside)
+        )
+    try:
+        return configuration.read(path)
+    except ConfigError as error:
+        what = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: is damaged ({what})") from error
+
+
+def load_model(model: nn.Module, folder: Path, checkpoint: str, device: str) -> None:
+    """Gives a model the weights of a checkpoint, and readies it for use.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged, or another model's.
+    """
+    checkpoints = Checkpoints(folder / CHECKPOINTS, training=False)
+    load_weights(model, checkpoints.get(checkpoint))
+    model.to(pick_device(device, "device")).eval()
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Holds the run folder's lock and copies the log into it; if nothing came of a new one,
+    removes it again.
+
+    Raises:
+        ConfigError: The folder is no run's, cannot be made, or is in use.
+    """  # noqa: D205
+    new = _made(folder)
+    with (folder / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise ConfigError(
+                f"folder: {folder} is in use by {lock.read().strip() or 'another process'}; "
+                "wait for it, or name another folder"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}")
+        lock.flush()
+        try:
+            with log_to(folder):
+                yield
+        except BaseException:
+            if new and not Checkpoints(folder / CHECKPOINTS).names():
+                shutil.rmtree(folder)
+            raise
+    # The file stays: whoever unlinks it may take away the one that another process just locked.
+
+
+def _made(folder: Path) -> bool:
+    """Makes the run folder unless it is there, and tells whether it is new.
+
+    Raises:
+        ConfigError: The folder is no run's, or cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"folder: {folder} is a file; name a new or a run's folder")
+    new = not folder.exists() or not any(folder.iterdir())
+    # A start that was killed before the configuration was written leaves the lock's file.
+    if not new and not any((folder / name).exists() for name in (CONFIG, LOCK)):
+        raise ConfigError(
+            f"folder: {folder} holds other things and no {CONFIG}; name a new or a run's folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"folder: {folder} cannot be made ({error.strerror})") from error
+    return new
+
+
+def begin(config: object, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Writes down with what a run begins; last the configuration, which makes it a run."""
+    facts = {"data": dict(hashes), "versions": _versions(), "python": platform.python_version()}
+    (folder / PROVENANCE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_config(config, folder)
+
+
+def write_config(config: object, folder: Path) -> None:
+    """Writes the configuration at once: without it the folder is no run any more."""
+    draft = folder / f".tmp-{CONFIG}"
+    draft.write_text(configuration.dump(config), encoding="utf-8")
+    draft.replace(folder / CONFIG)
+
+
+def begun_hashes(folder: Path) -> dict[str, str]:
+    """Returns the hashes of the data with which a run was begun.
+
+    Raises:
+        CheckpointError: They cannot be read.
+    """
+    path = folder / PROVENANCE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not the JSON that was written"
+        raise CheckpointError(
+            f"{path}: cannot be read ({why}), so the data cannot be compared; restore it, "
+            "or name a new folder with --folder"
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of what the outcome depends on."""
+    names = ("seq2seq-toolkit", "torch", "sentencepiece", "datasets", "sacrebleu", "numpy")
+    return {name: version(name) for name in names}
+
+
+def user_cache() -> Path:
+    """Returns where encoded data are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "seq2seq"

@@ -1,0 +1,114 @@
+"""Rules of a search: what may follow a text so far.
+
+A rule makes the log-probabilities of what may not follow ``-inf``, in place.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seq2seq.search.config import SearchConfig
+from seq2seq.symbols import EOS, PAD
+
+Rule: TypeAlias = Callable[[Tensor, Tensor, Tensor], None]
+"""Takes log-probabilities ``[B, K, V]``, the tokens so far ``[B, K, T]``, and the most tokens of
+each text ``[B]``."""
+SPECIALS = tuple(range(EOS))
+"""The ids of padding, the unknown and the start symbol: no text is made of them."""
+
+
+def never(ids: Sequence[int]) -> Rule:
+    """Makes the rule by which some tokens never follow."""
+
+    def rule(
+        log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
+    ) -> None:
+        log_probs[..., list(ids)] = -torch.inf
+
+    return rule
+
+
+def _specials(config: SearchConfig) -> Rule:
+    first = slice(len(SPECIALS))
+
+    def rule(
+        log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
+    ) -> None:
+        log_probs[..., first] = -torch.inf
+
+    return rule
+
+
+def _min_length(config: SearchConfig) -> Rule | None:
+    if not config.min_length:
+        return None
+
+    def rule(
+        log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
+    ) -> None:
+        if prefix.shape[2] < config.min_length:
+            log_probs[..., EOS] = -torch.inf
+
+    return rule
+
+
+def _no_repeat_ngram(config: SearchConfig) -> Rule | None:
+    size = config.no_repeat_ngram
+    if not size:
+        return None
+
+    def rule(
+        log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
+    ) -> None:
+        if prefix.shape[2] < size:
+            return
+        windows = prefix.unfold(2, size, 1)  # [B, K, T-n+1, n]
+        tail = prefix[:, :, prefix.shape[2] - size + 1 :]  # [B, K, n-1]
+        repeats = (windows[..., :-1] == tail[:, :, None]).all(dim=3)  # [B, K, T-n+1]
+        log_probs.scatter_(2, torch.where(repeats, windows[..., -1], PAD), -torch.inf)
+
+    return rule
+
+
+def _limit(config: SearchConfig) -> Rule:
+    def rule(
+        log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
+    ) -> None:
+        last = (limits <= prefix.shape[2] + 1).nonzero().flatten()
+        if len(last):
+            end = log_probs[last][..., EOS]
+            log_probs[last] = -torch.inf
+            log_probs[last, :, EOS] = end
+
+    return rule
+
+
+RULES: dict[str, Callable[[SearchConfig], Rule | None]] = {
+    "specials": _specials,
+    "min_length": _min_length,
+    "no_repeat_ngram": _no_repeat_ngram,
+    "limit": _limit,
+}
+"""Makes each rule from the settings of a search; None: these settings do not ask for it."""
+
+
+def rules_of(config: SearchConfig) -> list[Rule]:
+    """Returns the rules that a search follows, in the order of the table."""
+    made = (make(config) for make in RULES.values())
+    return [rule for rule in made if rule is not None]
+
+
+def constrain(
+    log_probs: Float[Tensor, "B K V"],
+    prefix: Int[Tensor, "B K T"],
+    limits: Int[Tensor, "B"],
+    rules: Sequence[Rule],
+) -> Float[Tensor, "B K V"]:
+    """Applies rules, in place; what is no number is impossible, too."""
+    log_probs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+    for rule in rules:
+        rule(log_probs, prefix, limits)
+    return log_probs

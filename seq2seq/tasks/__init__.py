@@ -1,0 +1,1 @@
+"""What models are trained for: one folder is one task; everything above knows only the contract."""

@@ -1,0 +1,1 @@
+"""Text that goes on: a language model over characters, bytes, words or pieces."""

@@ -1,0 +1,80 @@
+"""What the verbs of language models do."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from seq2seq.data.documents.texts import TextConfig, Texts, open_texts
+from seq2seq.search.config import SamplingConfig
+from seq2seq.tasks.console import LOADING, as_options, given, output, print_scores, use_threads
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.language_model.evaluation import EvaluationConfig, evaluate_text, test_text
+from seq2seq.tasks.language_model.generator import Generator
+from seq2seq.tasks.task import read_config_of
+
+SAMPLING = tuple(field.name for field in fields(SamplingConfig))
+
+
+def generate(options: Namespace) -> None:
+    """Generates text with a language model."""
+    use_threads(options)
+    with as_options(options):
+        generator = Generator.load(options.run, **given(options, LOADING))
+        settings = given(options, ("length", "stop", "unknown", "seed", *SAMPLING))
+        settings["end"] = not options.no_end
+        streams = options.samples == 1 and options.format == "text"
+        texts = (_as_it_comes if streams else _several)(generator, options, settings)
+        with output(options.output) as file:
+            for text in texts:
+                print(text, end="", file=file, flush=True)
+
+
+def _as_it_comes(
+    generator: Generator, options: Namespace, settings: dict[str, Any]
+) -> Iterator[str]:
+    """Yields one text, each character as soon as it is certain."""
+    pieces = generator.stream(options.prompt, **settings)
+    yield options.prompt or ""
+    with tqdm(desc="generate", unit=" characters", disable=None if options.output else True) as bar:
+        for piece in pieces:
+            yield piece
+            bar.update(len(piece))
+    yield "\n"
+
+
+def _several(generator: Generator, options: Namespace, settings: dict[str, Any]) -> Iterator[str]:
+    """Yields several texts, parted by lines of dashes, or one record a line."""
+    samples = generator.samples(options.prompt, options.samples, **settings)
+    for number, sample in enumerate(tqdm(samples, "generate", options.samples, disable=None)):
+        if options.format == "jsonl":
+            yield json.dumps(asdict(sample), ensure_ascii=False) + "\n"
+        else:
+            between = "-" * 40 + "\n" if number else ""
+            yield f"{between}{sample.prompt}{sample.text}\n"
+
+
+def evaluate(options: Namespace) -> None:
+    """Prints how well a language model predicts a text."""
+    use_threads(options)
+    config = read_config_of(LanguageModelTaskConfig, Path(options.run))
+    with as_options(options):
+        settings = EvaluationConfig(**given(options, ["window"]))
+    generator = Generator.load(options.run, **given(options, LOADING))
+    print_scores(evaluate_text(generator, _texts(options, config), settings), options.format)
+
+
+def _texts(options: Namespace, config: LanguageModelTaskConfig) -> Texts:
+    """Opens the text to score, cut into documents as those that the model has learned from."""
+    data = config.data
+    if options.text:
+        known = data.test or data.valid or data.train
+        unit = known.documents if known else "file"
+        where, folder = TextConfig(files=tuple(options.text), documents=unit), Path()
+    else:
+        where, folder = test_text(config, Path(options.run)), Path(data.folder)
+    return open_texts(replace(where, **given(options, ["documents"])), folder)

@@ -1,0 +1,35 @@
+"""The tasks: the only list of them.
+
+Modules are named as text, so that the command line can show its help without loading them.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a task is."""
+
+    task: str
+    """``module:name`` of its :class:`seq2seq.tasks.task.Task`."""
+    verbs: str
+    """The module with ``VERBS``, its part of the command line; it imports nothing heavy."""
+
+
+_TRANSLATION, _LANGUAGE_MODEL = "seq2seq.tasks.translation", "seq2seq.tasks.language_model"
+
+TASKS: dict[str, Entry] = {
+    "translation": Entry(f"{_TRANSLATION}.task:TASK", f"{_TRANSLATION}.verbs"),
+    "transduction": Entry("seq2seq.tasks.transduction:TASK", f"{_TRANSLATION}.verbs"),
+    "language-model": Entry(f"{_LANGUAGE_MODEL}.task:TASK", f"{_LANGUAGE_MODEL}.verbs"),
+}
+"""Tasks by the name that ``task:`` gives them in a configuration; the first is meant without one.
+"""
+
+
+def imported(place: str) -> Any:  # noqa: ANN401
+    """Imports what ``module:name`` names."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,282 @@
+"""The contract of a task: all that the course of an experiment and the command line know of it.
+
+A task is one folder. It brings its configuration, its material (what the data are made into, and
+how a model learns from it), its use (what a trained run does), its evaluation, and its verbs.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import torch
+from torch import nn
+
+from seq2seq import config as configuration
+from seq2seq.device import limit_kernels, pick_device, pick_precision
+from seq2seq.errors import CheckpointError, ConfigError, require_name
+from seq2seq.evaluation.metrics import Score
+from seq2seq.lazy import imported
+from seq2seq.runs.describe import summary
+from seq2seq.runs.folder import CONFIG, read_mapping, user_cache
+from seq2seq.tasks.registry import TASKS
+from seq2seq.training.config import TrainConfig
+from seq2seq.training.trainer import BatchOrder, Trainer, Validator
+
+Data: TypeAlias = Mapping[str, Iterable[Any]]
+"""What Python hands in instead of files: by role (``train``, ``valid``), whatever a task reads."""
+ROLES: tuple[Literal["train", "valid"], ...] = ("train", "valid")
+"""The roles that data from Python may have in training."""
+MOST_UNKNOWN = 0.05
+"""The share of unknown tokens above which a warning tells of them."""
+log = logging.getLogger("seq2seq")
+
+
+@runtime_checkable
+class DataPlaces(Protocol):
+    """The part of every task's ``data`` section that all share."""
+
+    @property
+    def folder(self) -> str:
+        """Where relative paths begin."""
+        ...
+
+    @property
+    def cache(self) -> str:
+        """Where encoded data are kept; empty: the user's cache."""
+        ...
+
+
+@runtime_checkable
+class TaskConfig(Protocol):
+    """The configuration of a run: a frozen dataclass with these fields, and the task's own."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def task(self) -> str:
+        """The task's name in :data:`seq2seq.tasks.registry.TASKS`."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """The run folder."""
+        ...
+
+    @property
+    def data(self) -> DataPlaces:
+        """Where the data are."""
+        ...
+
+    @property
+    def train(self) -> TrainConfig:
+        """The training loop."""
+        ...
+
+    def settled(self) -> "TaskConfig":
+        """Returns the same with what depends on other keys written out, as a run keeps it."""
+        ...
+
+
+@runtime_checkable
+class Saved(Protocol):
+    """What a run folder keeps of the way between data and tensors: tokenizers, vocabularies."""
+
+    def save(self, folder: Path) -> None:
+        """Writes it below ``folder``."""
+        ...
+
+
+@runtime_checkable
+class Use(Protocol):
+    """A trained run, ready for use: a translator, a generator, whatever the task is for."""
+
+    @property
+    def models(self) -> Sequence[nn.Module]:
+        """The models inside: one, or those of an ensemble."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=TaskConfig)
+PipelineT = TypeVar("PipelineT", bound=Saved)
+KindT = TypeVar("KindT")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that a trainer works with."""
+
+    batches: BatchOrder[Any]
+    model: nn.Module
+    validate: Validator
+    facts: str
+    """What is about to be learned from, in one line."""
+
+
+@dataclass(frozen=True)
+class Material(ABC, Generic[ConfigT, PipelineT]):
+    """The data of one experiment, and what is made of them."""
+
+    config: ConfigT
+
+    @abstractmethod
+    def fingerprints(self) -> dict[str, str]:
+        """Returns a hash of the content of each part of the data, by role."""
+
+    @abstractmethod
+    def learn(self) -> PipelineT:
+        """Learns from the training data what turns data into tensors: tokenizers, vocabularies."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> PipelineT:
+        """Reads what was learned earlier."""
+
+    @abstractmethod
+    def ready(self, pipelines: PipelineT, folder: Path, device: torch.device) -> Ready:
+        """Encodes the data, and makes the model, on ``device``, and its validation.
+
+        ``folder`` is the run's.
+        """
+
+    @abstractmethod
+    def shortened(self, folder: Path, cache: str) -> "Material[ConfigT, PipelineT]":
+        """Returns the same for two updates in another folder."""
+
+    @abstractmethod
+    def try_out(self, folder: Path) -> None:
+        """Uses the run in ``folder`` once."""
+
+    def fit(self, pipelines: PipelineT, folder: Path, elapsed: Callable[[], float]) -> None:
+        """Trains, or goes on where the last checkpoint was saved.
+
+        ``elapsed`` tells how many seconds the run has already used for its preparation. A model
+        that is fitted in another way than by gradients does it here.
+        """
+        config = self.config.train
+        limit_kernels()
+        device = pick_device(config.device, "train.device")
+        ready = self.ready(pipelines, folder, device)
+        dtype = pick_precision(config.precision, device)
+        trainer: Trainer[Any] = Trainer(ready.model, config, folder, elapsed(), dtype)
+        trainer.checkpoints.clear_leftovers()
+        latest = trainer.checkpoints.latest()
+        if latest is not None:
+            trainer.resume(latest)
+            log.info("%s: going on after %s", folder, latest.name)
+        else:
+            log.info("data: %s", ready.facts)
+            for line in summary(ready.model):
+                log.info("%s", line)
+        trainer.fit(ready.batches, ready.validate)
+
+    @property
+    def cache(self) -> Path:
+        """Where encoded data are kept."""
+        named = self.config.data.cache
+        return Path(named).expanduser() if named else user_cache()
+
+
+@runtime_checkable
+class Load(Protocol):
+    """Loads a trained run."""
+
+    def __call__(self, run: Path, *, checkpoint: str, device: str) -> Use:
+        """Returns the run in use."""
+        ...
+
+
+@runtime_checkable
+class Evaluate(Protocol):
+    """Measures a trained run."""
+
+    def __call__(
+        self,
+        run: Path,
+        data: Iterable[Any] | None,
+        settings: Mapping[str, object],
+        *,
+        checkpoint: str,
+        device: str,
+    ) -> list[Score]:
+        """Returns the scores on ``data``, or on the test data that the configuration names."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task brings to the course of an experiment."""
+
+    config: type[Any]
+    """The class of its configuration, a :class:`TaskConfig`; every field is a key."""
+    open: Callable[[Any, Data], Material[Any, Any]]
+    """Opens the data: those from Python, for the other roles those that the configuration names."""
+    load: Load
+    evaluate: Evaluate
+
+
+def named(name: str, where: str = "") -> Task:
+    """Returns a task by its name; ``where`` stands before the message if there is none.
+
+    Raises:
+        ConfigError: There is no such task.
+    """
+    require_name(name, f"{where}task", TASKS)
+    task = imported(TASKS[name].task)
+    assert isinstance(task, Task)
+    return task
+
+
+def task_of(mapping: Mapping[Any, object], where: str = "config") -> Task:
+    """Returns the task that a configuration, called ``where`` in messages, names.
+
+    Raises:
+        ConfigError: There is no such task.
+    """
+    return named(str(mapping.get("task", next(iter(TASKS)))), f"{where}: ")
+
+
+def read_config(folder: Path) -> TaskConfig:
+    """Reads the configuration of a run.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or its configuration is damaged.
+    """
+    mapping, path = read_mapping(folder), folder / CONFIG
+    try:
+        task = named(str(mapping.get("task")), f"{path}: ")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    config: TaskConfig = configuration.load(task.config, path)
+    return config
+
+
+def read_config_of(kind: type[KindT], folder: Path) -> KindT:
+    """Reads the configuration of a run whose task must be of one kind.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or its task is another.
+    """
+    config = read_config(folder)
+    if not isinstance(config, kind):
+        raise CheckpointError(
+            f"{folder}: its task is {config.task}, which cannot be used here; seq2seq.load loads "
+            "any run"
+        )
+    return config
+
+
+def write_samples(folder: Path, text: str) -> None:
+    """Writes what the model makes now, and keeps what it made before."""
+    path = folder / "samples" / "latest.txt"
+    path.parent.mkdir(exist_ok=True)
+    with path.with_name("all.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{text}\n{'-' * 40}\n")
+    path.write_text(text, encoding="utf-8")
+
+
+def warn_of_unknown(share: float, name: str, tokens: str = "tokens") -> None:
+    """Warns where a large share of the tokens of a corpus or text is not in the vocabulary."""
+    if share > MOST_UNKNOWN:
+        log.warning("%s: %.1f %% of the %s are unknown", name, 100 * share, tokens)

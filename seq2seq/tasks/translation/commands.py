@@ -1,0 +1,146 @@
+"""What the verbs of translation and transduction do."""
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+from tqdm import tqdm
+
+from seq2seq import config as configuration
+from seq2seq.data.files import read_lines
+from seq2seq.data.pairs.check import check
+from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.errors import ConfigError
+from seq2seq.evaluation.metrics import Unit
+from seq2seq.evaluation.mistakes import find_mistakes
+from seq2seq.lists import chunks
+from seq2seq.tasks.console import (
+    LOADING,
+    as_options,
+    given,
+    one_line,
+    output,
+    print_scores,
+    use_threads,
+)
+from seq2seq.tasks.task import read_config_of, task_of
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.evaluation import (
+    EvaluationConfig,
+    evaluate_pairs,
+    suited,
+    test_corpus,
+)
+from seq2seq.tasks.translation.translator import Translation, Translator
+
+LINES_AT_ONCE = 2000
+
+
+def translate(options: Namespace) -> None:
+    """Translates files or standard input, one line out for each line in."""
+    if options.n_best < 1:
+        raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
+    if options.n_best > 1 and options.format == "text":
+        raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
+    translator = _translator(options)
+    piped = sys.stdin is None or not sys.stdin.isatty()
+    interactive = options.files == ["-"] and not piped
+    lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
+    with (
+        output(options.output) as file,
+        tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
+    ):
+        for batch in chunks(lines, 1 if interactive else LINES_AT_ONCE):
+            settings = given(options, ["batch_size"])
+            for translation in translator(batch, n_best=options.n_best, **settings):
+                print(_rendered(translation, options.format), file=file)
+            file.flush()
+            bar.update(len(batch))
+
+
+def evaluate(options: Namespace) -> None:
+    """Translates a test set and prints scores."""
+    if options.mistakes < 0:
+        raise ConfigError(f"--mistakes: must be at least 0, got {options.mistakes}")
+    if options.mistakes and options.format == "json":
+        raise ConfigError("--mistakes: must be 0 where --format is json, or use --format table")
+    if options.mistakes and options.lowercase:
+        raise ConfigError("--mistakes: must be 0 where --lowercase is given; they count case")
+    config = read_config_of(TranslationConfig, Path(options.run))
+    corpus = _test_set(options, config)
+    translator = _translator(options)
+    with as_options(options):
+        chosen = EvaluationConfig(
+            metrics=tuple(options.metrics),
+            lowercase=options.lowercase,
+            **given(options, ["batch_size"]),
+        )
+    with output(options.output) as file:
+        found = evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config))
+        if options.output:
+            file.writelines(f"{one_line(text)}\n" for text in found.translations)
+    print_scores(found.scores, options.format)
+    if options.mistakes:
+        unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
+        mistakes = find_mistakes(found.sources, found.translations, found.references, unit)
+        print("\n" + mistakes.table(options.mistakes))
+
+
+def data_check(options: Namespace) -> None:
+    """Reports what is odd about the corpora of a configuration."""
+    mapping = configuration.read(Path(options.config)) if options.config else {}
+    task = task_of(mapping, str(options.config))
+    config = configuration.from_mapping(task.config, mapping, options.keys, str(options.config))
+    settings = config.data
+    corpora = {
+        role: open_corpus(where, Path(settings.folder))
+        for role in ("train", "valid", "test")
+        if (where := getattr(settings, role)) is not None
+    }
+    if not corpora:
+        raise ConfigError(
+            "data.train: is required; name a CONFIG, or give --data.train.source and .target"
+        )
+    report = check(corpora)
+    print(report.table())
+    for problem in report.problems:
+        print(f"- {problem}")
+
+
+def _test_set(options: Namespace, config: TranslationConfig) -> Corpus:
+    """Opens the pairs to measure on."""
+    if (options.source is None) != (options.reference is None):
+        raise ConfigError("--source: must come with --reference, and the other way round")
+    if options.pairs is not None:
+        if options.source is not None:
+            raise ConfigError("--pairs: must be left out beside --source and --reference")
+        if format_of(options.pairs, Path()) is None:
+            raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
+        return open_corpus(CorpusConfig(path=options.pairs), Path())
+    if options.source is not None:
+        return open_corpus(CorpusConfig(source=options.source, target=options.reference), Path())
+    return test_corpus(config, Path(options.run))
+
+
+def _translator(options: Namespace) -> Translator:
+    """Loads the run, with the search that the options ask for."""
+    use_threads(options)
+    if options.batch_size is not None and options.batch_size < 1:
+        raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
+    translator = Translator.load(options.run, *options.ensemble, **given(options, LOADING))
+    names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
+    with as_options(options):
+        search = replace(translator.search, **given(options, names))
+    n_best = getattr(options, "n_best", 1)
+    translator.search = replace(search, beam_size=max(search.beam_size, n_best))
+    return translator
+
+
+def _rendered(translation: Translation, form: str) -> str:
+    """Returns a translation as one line of output."""
+    if form == "text":
+        return one_line(translation.text)
+    return json.dumps(translation.record(), ensure_ascii=False)

@@ -1,0 +1,135 @@
+"""The configuration of a translator."""
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from seq2seq.data.pairs.batches import BatchConfig
+from seq2seq.data.pairs.corpus import CorpusConfig
+from seq2seq.data.pairs.store import FilterConfig
+from seq2seq.errors import ConfigError, OneOf, require, require_name
+from seq2seq.measures import METRICS
+from seq2seq.models.seq2seq import Seq2SeqConfig
+from seq2seq.search.config import SearchConfig
+from seq2seq.text.pipeline import PipelineConfig
+from seq2seq.training.config import TrainConfig
+
+Role = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The corpora, and how their pairs become batches."""
+
+    folder: str = "."
+    """Where relative paths of the corpora begin."""
+    train: CorpusConfig | None = None
+    """Pairs to learn from."""
+    valid: CorpusConfig | None = None
+    """Pairs to validate with."""
+    test: CorpusConfig | None = None
+    """Pairs that `evaluate` uses unless given others; training never sees them."""
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    """Training pairs to leave out."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    """How training pairs are joined to batches."""
+    cache: str = ""
+    """Where encoded corpora are kept; empty: `seq2seq` in the user's cache folder."""
+
+    def corpus(self, role: Role) -> CorpusConfig:
+        """Returns where a corpus comes from.
+
+        Raises:
+            ConfigError: The configuration does not say.
+        """
+        corpus: CorpusConfig | None = getattr(self, role)
+        if corpus is None:
+            raise ConfigError(
+                f"data.{role}: is required; give data.{role}.source and data.{role}.target, "
+                f"or data.{role}.path"
+            )
+        return corpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """What is measured on the validation pairs while training."""
+
+    beam_size: int = 1
+    """Beam for the scores of validation translations; 1 is greedy and fast."""
+    sentences: int = 1000
+    """Translate the first sentences only; 0: none, so that loss is the only score."""
+    metrics: tuple[Annotated[str, OneOf(METRICS)], ...] | None = ("bleu",)
+    """Scores of the translations, besides the one that `train.metric` names; none: those that
+    `evaluate` reports unless told."""
+    samples: int = 5
+    """Translations written to the run folder at each validation."""
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics or ():
+            require_name(metric, "metrics", METRICS)
+        require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)
+        require(self.sentences >= 0, "sentences", "at least 0", self.sentences)
+        require(self.samples >= 0, "samples", "at least 0", self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig:
+    """Text to text, with an encoder-decoder: translation, and everything shaped like it."""
+
+    task: Literal["translation"] = "translation"
+    """What the run is for."""
+    folder: str = ""
+    """The run folder; empty: `runs/` and the configuration file's name."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The corpora."""
+    joint_tokenizer: bool = False
+    """Learn one set of subwords from both sides, with the settings of `source`."""
+    source: PipelineConfig = field(default_factory=PipelineConfig)
+    """How source text becomes ids."""
+    target: PipelineConfig = field(default_factory=PipelineConfig)
+    """How target text becomes ids; its vocabulary holds only what training targets contain."""
+    model: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
+    """The encoder-decoder."""
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20))
+    """The training loop."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """What is measured while training."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How translations are searched for."""
+
+    def __post_init__(self) -> None:
+        subwords = self.source.subword_kind is not None
+        same = self.source.subword_kind == self.target.subword_kind
+        require(
+            not self.joint_tokenizer or (subwords and same),
+            "joint_tokenizer",
+            "false unless source.tokenizer and target.tokenizer are the same subwords",
+            self.joint_tokenizer,
+        )
+        measured = self.train.metric == "loss" or self.validation.sentences > 0
+        require(
+            measured,
+            "validation.sentences",
+            f"above 0 where train.metric is {self.train.metric}",
+            self.validation.sentences,
+        )
+
+    @property
+    def usual_metrics(self) -> tuple[str, ...]:
+        """What `evaluate` reports unless told."""
+        return ("bleu", "chrf", "exact")
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        """The scores of validation translations that are meant."""
+        own = self.validation.metrics
+        return self.usual_metrics if own is None else own
+
+    def settled(self) -> "TranslationConfig":
+        """Returns the same with what depends on other keys written out, as a run keeps it."""
+        return replace(
+            self,
+            source=self.source.settled(),
+            target=self.target.settled(),
+            validation=replace(self.validation, metrics=self.validation_metrics),
+        )

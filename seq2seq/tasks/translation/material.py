@@ -1,0 +1,145 @@
+"""Pairs of texts, and how an encoder-decoder learns from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from seq2seq.data.cache import clear_leftovers
+from seq2seq.data.pairs.batches import Batches, padding
+from seq2seq.data.pairs.corpus import Corpus, Pair, given_pairs, open_corpus
+from seq2seq.data.pairs.store import FilterConfig, describe, encode_corpus
+from seq2seq.evaluation.text_loss import measure
+from seq2seq.measures import METRICS
+from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.symbols import UNK
+from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.pipelines import Pipelines, build_model
+from seq2seq.tasks.translation.translator import MOST_TOKENS, Translator
+
+Pairs: TypeAlias = Sequence[Pair]
+
+
+@dataclass(frozen=True)
+class PairMaterial(Material[TranslationConfig, Pipelines]):
+    """Pairs of texts, for an encoder-decoder."""
+
+    train: Corpus
+    valid: Corpus
+
+    @classmethod
+    def open(cls, config: TranslationConfig, data: Data) -> "PairMaterial":
+        """Opens the corpora: lists of pairs from Python, or what the configuration names."""
+        train, valid = (
+            given_pairs(data[role], f"{role} pairs")
+            if role in data
+            else open_corpus(config.data.corpus(role), Path(config.data.folder))
+            for role in ROLES
+        )
+        return cls(config, train, valid)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Returns a hash of each corpus' content."""
+        return {"train": self.train.fingerprint(), "valid": self.valid.fingerprint()}
+
+    def learn(self) -> Pipelines:
+        """Learns tokenizers and vocabularies of both sides."""
+        return Pipelines.train(self.config, self.train)
+
+    def load(self, folder: Path) -> Pipelines:
+        """Reads what was learned earlier."""
+        return Pipelines.load(folder)
+
+    def ready(self, pipelines: Pipelines, folder: Path, device: torch.device) -> Ready:
+        """Encodes the corpora, and makes the model and its validation."""
+        config = self.config
+        keep_text = config.source.sampling > 0 or config.target.sampling > 0
+        both = pipelines.source, pipelines.target
+        store = encode_corpus(
+            self.train, *both, config.data.filters, self.cache, keep_text=keep_text
+        )
+        batches = Batches(store, config.data.batch, config.train.seed, both if keep_text else None)
+        model = build_model(config, pipelines).to(device)
+        validation = PairValidation(config, model, pipelines, self.valid, folder)
+        plan = batches.plan(0)
+        facts = (
+            f"{len(store):,} pairs, {describe(store.dropped)}; {len(plan):,} batches an epoch, "
+            f"{100 * padding(plan, store):.1f} % padding; "
+            f"vocabulary: {len(pipelines.source):,} and {len(pipelines.target):,}"
+        )
+        return Ready(batches, model, validation, facts)
+
+    def shortened(self, folder: Path, cache: str) -> "PairMaterial":
+        """Returns the same for two updates in another folder."""
+        config, few = self.config, min(4, self.config.validation.sentences)
+        short = replace(
+            config,
+            folder=str(folder),
+            data=replace(config.data, cache=cache),
+            train=config.train.shortened(),
+            validation=replace(config.validation, sentences=few),
+        )
+        return replace(self, config=short)
+
+    def try_out(self, folder: Path) -> None:
+        """Translates one text."""
+        source, _ = next(self.valid.pairs())
+        Translator.load(folder)([source])
+
+
+class PairValidation:
+    """Measures a model on the validation pairs; the trainer calls it."""
+
+    def __init__(
+        self,
+        config: TranslationConfig,
+        model: Seq2Seq,
+        pipelines: Pipelines,
+        corpus: Corpus,
+        folder: Path,
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.folder = folder
+        self.pipelines = pipelines
+        self.pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
+        limits = FilterConfig(max_source_length=MOST_TOKENS, max_target_length=MOST_TOKENS)
+        cache = folder / "valid"
+        clear_leftovers(cache, age=0.0)  # nobody else writes into the run folder
+        self.store = encode_corpus(corpus, pipelines.source, pipelines.target, limits, cache)
+        self.batches = Batches(self.store, config.data.batch, seed=0)
+        for side in ("source", "target"):
+            warn_of_unknown(self.store.share(side, UNK), corpus.name, f"{side} tokens")
+
+    def __call__(self) -> dict[str, float]:
+        """Returns loss (nats per token, without smoothing), perplexity and translation scores."""
+        loss = measure(self.model, self.batches).per_token
+        scores = {"loss": loss, "perplexity": float(torch.tensor(loss).exp())}
+        pairs = self.pairs[: self.config.validation.sentences]
+        if pairs:
+            search = replace(self.config.search, beam_size=self.config.validation.beam_size)
+            translator = Translator([self.model], self.pipelines, search)
+            found = [one.text for one in translator([source for source, _ in pairs])]
+            references = self.pipelines.target.restored([target for _, target in pairs])
+            wanted = {*self.config.validation_metrics, self.config.train.metric}
+            scores |= {
+                name: metric(found, references).value
+                for name, metric in METRICS.items()
+                if name in wanted
+            }
+            self._write_samples(pairs, found)
+        return scores
+
+    def _write_samples(self, pairs: Pairs, found: Sequence[str]) -> None:
+        """Writes the first translations where a person can follow them."""
+        blocks = [
+            f"source:    {source}\nreference: {target}\nmodel:     {text}\n"
+            for (source, target), text in list(zip(pairs, found, strict=True))[
+                : self.config.validation.samples
+            ]
+        ]
+        if blocks:
+            write_samples(self.folder, "\n".join(blocks))

@@ -1,0 +1,67 @@
+"""Both ways between text and ids, and the model that fits them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import torch
+
+from seq2seq.data.pairs.corpus import Corpus
+from seq2seq.errors import DataError
+from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.text.pipeline import Pipeline, train_tokenizer
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """Both ways between text and ids: of the source and of the target."""
+
+    source: Pipeline
+    target: Pipeline
+
+    @classmethod
+    def train(cls, config: TranslationConfig, corpus: Corpus) -> "Pipelines":
+        """Learns tokenizers and vocabularies from a training corpus.
+
+        Raises:
+            DataError: One side of the corpus is blank from beginning to end.
+        """
+        for side, texts in (("source", corpus.sources()), ("target", corpus.targets())):
+            if not any(text.strip() for text in texts):
+                raise DataError(f"{corpus.name}: every {side} text is blank; text is needed")
+        shared = None
+        if config.joint_tokenizer:
+
+            def both() -> Iterator[str]:
+                return chain(corpus.sources(), corpus.targets())
+
+            shared = train_tokenizer(config.source, both, key="source")
+        return cls(
+            Pipeline.train(config.source, corpus.sources, key="source", tokenizer=shared),
+            Pipeline.train(
+                config.target, corpus.targets, key="target", trim=True, tokenizer=shared
+            ),
+        )
+
+    @property
+    def fingerprint(self) -> tuple[str, str]:
+        """Two hashes of everything that decides about the ids of a text."""
+        return self.source.fingerprint, self.target.fingerprint
+
+    def save(self, folder: Path) -> None:
+        """Writes both pipelines below ``folder``."""
+        self.source.save(folder / "source")
+        self.target.save(folder / "target")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Pipelines":
+        """Reads what :meth:`save` wrote."""
+        return cls(Pipeline.load(folder / "source"), Pipeline.load(folder / "target"))
+
+
+def build_model(config: TranslationConfig, pipelines: Pipelines) -> Seq2Seq:
+    """Returns a model with fresh weights, drawn from the seed."""
+    torch.manual_seed(config.train.seed)
+    return build_seq2seq(config.model, len(pipelines.source), len(pipelines.target))

@@ -1,0 +1,242 @@
+"""A trained encoder-decoder in use: it translates texts."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seq2seq.data.layout import flatten, pad
+from seq2seq.errors import CheckpointError, require
+from seq2seq.evaluation.plots.attention import plot_attention
+from seq2seq.lists import as_texts
+from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.seq2seq import Seq2Seq, fold_model
+from seq2seq.nn.linear import SearchPrecision
+from seq2seq.runs.folder import PIPELINE, load_model
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.stepper import Hypothesis, Reader
+from seq2seq.search.strategies import search as search_for
+from seq2seq.search.threads import side_by_side
+from seq2seq.symbols import UNK
+from seq2seq.tasks.task import read_config_of
+from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.pipelines import Pipelines, build_model
+from seq2seq.text.pipeline import Pipeline
+
+MOST_TOKENS = 1000
+"""Longer sources are cut."""
+USUAL_TOKENS = 100
+"""Sources up to this length are searched for in full batches."""
+log = logging.getLogger("seq2seq")
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """A text that the model found for a source."""
+
+    text: str
+    score: float
+    """Log-probability in nats, divided by length to the length penalty."""
+    source_tokens: tuple[str, ...] = field(repr=False, default=())
+    target_tokens: tuple[str, ...] = field(repr=False, default=())
+    """The tokens; the end symbol is the last."""
+    attention: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0)))
+    """``[T, S]``: where each target token looked; rows sum to 1, less where a model of an ensemble
+    has no attention."""
+    alternatives: "tuple[Translation, ...]" = field(repr=False, default=())
+    """All hypotheses asked for, best first, this one included."""
+    source: str = field(repr=False, default="")
+    """The text that was translated."""
+
+    def alignment(self) -> list[int]:
+        """Returns, for each target token, the source token that it looked at most."""
+        return [int(step) for step in self.attention.argmax(axis=1)] if self.attention.any() else []
+
+    def record(self) -> dict[str, Any]:
+        """Returns what ``--format jsonl`` prints: source, tokens, and all hypotheses."""
+        return {
+            "source": self.source,
+            "source_tokens": self.source_tokens,
+            "hypotheses": [
+                {
+                    "text": hypothesis.text,
+                    "score": hypothesis.score,
+                    "tokens": hypothesis.target_tokens,
+                    "alignment": hypothesis.alignment(),
+                }
+                for hypothesis in self.alternatives
+            ],
+        }
+
+    def plot_attention(self, path: str | Path | None = None) -> Path:
+        """Draws where each target token looked; returns the picture's path.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+        """
+        path = Path("attention.png" if path is None else path)
+        plot_attention(self.attention, self.source_tokens, self.target_tokens, path)
+        return path
+
+
+class Translator:
+    """Translates texts.
+
+    >>> translator = Translator.load("runs/quickstart")  # doctest: +SKIP
+    >>> translator(["Total: $5.00"])[0].text  # doctest: +SKIP
+    'Total: US$ 5,00'
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Seq2Seq],
+        pipelines: Pipelines,
+        search: SearchConfig,
+        precision: SearchPrecision = "float32",
+    ) -> None:
+        folded = [fold_model(model, precision) for model in models]
+        self.models = tuple(models)
+        self.stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        self.pipelines = pipelines
+        self.search = search
+
+    @classmethod
+    def load(
+        cls,
+        run: str | Path,
+        *others: str | Path,
+        checkpoint: str = "best",
+        device: str = "auto",
+        precision: SearchPrecision = "float32",
+    ) -> "Translator":
+        """Loads a run folder, or several that translate together as an ensemble.
+
+        With ``int8`` the models take eight bits a number: faster, and a few texts differ.
+
+        Raises:
+            CheckpointError: One is no run folder, its checkpoint is missing or damaged, or its
+                vocabulary is another than the first one's.
+        """
+        folders = [Path(folder) for folder in (run, *others)]
+        configs = [read_config_of(TranslationConfig, folder) for folder in folders]
+        pipelines = [Pipelines.load(folder / PIPELINE) for folder in folders]
+        models = []
+        for folder, config, pipeline in zip(folders, configs, pipelines, strict=True):
+            if pipeline.fingerprint != pipelines[0].fingerprint:
+                raise CheckpointError(
+                    f"{folder}: its tokenizers or vocabularies differ from those of {folders[0]}; "
+                    "an ensemble needs runs that were trained on the same data"
+                )
+            model = build_model(config, pipeline)
+            load_model(model, folder, checkpoint, device)
+            models.append(model)
+        return cls(models, pipelines[0], configs[0].search, precision)
+
+    def __call__(
+        self,
+        texts: str | Sequence[str],
+        *,
+        beam_size: int | None = None,
+        n_best: int = 1,
+        batch_size: int = 64,
+        search: SearchConfig | None = None,
+    ) -> list[Translation]:
+        """Translates each text; the order is kept, a blank text gives a blank one.
+
+        A plain string is one text: a list of one translation comes back. Texts of similar lengths
+        share a batch; batch and neighbours do not change a result.
+        """
+        require(n_best >= 1, "n_best", "at least 1", n_best)
+        search = search or self.search
+        if beam_size is not None:
+            search = replace(search, beam_size=beam_size)
+        search = replace(search, beam_size=max(search.beam_size, n_best))
+        texts = as_texts(texts)
+        rows = self._encode(texts)
+        results = [_blank(text) for text in texts]
+
+        def translate(batch: list[int]) -> list[Translation]:
+            source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
+            hypotheses = search_for(self.stepper, source, search, n_best, batch)
+            return [
+                self._read(texts[index], rows[index], best)
+                for index, best in zip(batch, hypotheses, strict=True)
+            ]
+
+        # The longest first, so that at the end no worker has much left while others have none.
+        batches = list(_batches([len(row) for row in rows], batch_size))[::-1]
+        spread = side_by_side if self.models[0].device.type == "cpu" else map
+        for batch, translations in zip(batches, spread(translate, batches), strict=True):
+            for index, translation in zip(batch, translations, strict=True):
+                results[index] = translation
+        return results
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encodes all texts; cuts those that are too long, and says what is odd about them."""
+        rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
+        rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
+        for odd, problem in _oddities(self.pipelines.source, texts, rows):
+            _warn(f"{len(odd)} of {len(rows)} texts {problem}; the first begins {odd[0][:40]!r}")
+        return [row[:MOST_TOKENS] for row in rows]
+
+    def _read(self, text: str, row: list[int], hypotheses: list[Hypothesis]) -> Translation:
+        """Returns the hypotheses for a source, given as text and as ids, as texts."""
+        source_tokens = tuple(self.pipelines.source.tokens(row))
+        texts = self.pipelines.target.decode([hypothesis.ids for hypothesis in hypotheses])
+        translations = [
+            Translation(
+                target,
+                hypothesis.score,
+                source_tokens,
+                (*self.pipelines.target.tokens(hypothesis.ids), "<eos>"),
+                hypothesis.attention[:, : len(row)].float().cpu().numpy(),
+                source=text,
+            )
+            for target, hypothesis in zip(texts, hypotheses, strict=True)
+        ]
+        return replace(translations[0], alternatives=tuple(translations))
+
+
+def _blank(source: str) -> Translation:
+    """Returns the translation of a source without text."""
+    nothing = Translation("", 0.0, source=source)
+    return replace(nothing, alternatives=(nothing,))
+
+
+def _oddities(
+    source: Pipeline, texts: Sequence[str], rows: Sequence[Sequence[int]]
+) -> Iterator[tuple[list[str], str]]:
+    """Yields the texts that a model may not be able to translate, and what is odd about them."""
+    tags = source.vocabulary.tag_ids
+    pairs = list(zip(texts, rows, strict=True))
+    if long := [text for text, row in pairs if len(row) > MOST_TOKENS]:
+        yield long, f"longer than {MOST_TOKENS:,} tokens are cut there"
+    if tags and (bare := [text for text, row in pairs if row and row[0] not in tags.values()]):
+        yield bare, f"begin with none of the tags {', '.join(tags)}"
+    if strange := [text for text, row in pairs if UNK in row]:
+        yield strange, f"hold what the model does not know, as {source.unknown(strange[0])[0]!r}"
+
+
+@lru_cache  # validation translates the same texts again and again, and is told of once
+def _warn(problem: str) -> None:
+    log.warning("%s", problem)
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yields the texts of each batch, similar lengths together; empty texts are left out.
+
+    Fewer than ``size`` texts where they are long: what a search remembers grows with both.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == size or len(batch) * lengths[index] >= size * USUAL_TOKENS):
+            yield batch
+            batch = []
+        if lengths[index]:
+            batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,95 @@
+"""The verbs of tasks that turn texts into texts."""
+
+import argparse
+
+from seq2seq.tasks.verb import Verb, metric_options, output_options, precision_option
+
+COMMANDS = "seq2seq.tasks.translation.commands"
+
+
+def _search(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of everything that searches for texts."""
+    precision_option(parser)
+    parser.add_argument(
+        "--ensemble", nargs="+", default=[], metavar="RUN", help="more runs, to translate with RUN"
+    )
+    parser.add_argument("--beam-size", type=int, metavar="K", help="hypotheses kept; 1 is greedy")
+    parser.add_argument("--length-penalty", type=float, metavar="X", help="0 favours short texts")
+    parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
+    parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
+    parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="texts at once; default: 64")
+
+
+def _translate(parser: argparse.ArgumentParser) -> None:
+    _search(parser)
+    parser.add_argument("files", nargs="*", default=["-"], metavar="FILE", help="- is a pipe")
+    output_options(parser)
+    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="needs --format jsonl")
+    parser.add_argument(
+        "--errors", choices=("strict", "replace"), default="strict", help="what invalid UTF-8 does"
+    )
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    _search(parser)
+    parser.add_argument("--source", metavar="FILE", help="default: the configuration's data.test")
+    parser.add_argument("--reference", metavar="FILE", help="belongs with --source")
+    parser.add_argument(
+        "--pairs", metavar="FILE", help="or both in one: TSV, JSONL, a folder of datasets"
+    )
+    parser.add_argument("--output", metavar="FILE", help="write the translations here")
+    parser.add_argument(
+        "--mistakes", type=int, default=0, metavar="N", help="show the N commonest mistakes"
+    )
+    metric_options(parser, [], "what suits the task")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="whose data to check")
+
+
+VERBS = (
+    Verb(
+        name="translate",
+        run=f"{COMMANDS}:translate",
+        options=_translate,
+        help="translate files or standard input, line by line",
+        subject="run",
+        examples=(
+            "seq2seq translate runs/quickstart source.txt > output.txt",
+            "echo 'Today is May 4, 2031.' | seq2seq translate runs/quickstart",
+            "seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt",
+            "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5",
+            "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3",
+        ),
+    ),
+    Verb(
+        name="evaluate",
+        run=f"{COMMANDS}:evaluate",
+        options=_evaluate,
+        subject="run",
+        examples=(
+            "seq2seq evaluate runs/quickstart",
+            "seq2seq evaluate runs/quickstart --source test.en --reference test.pt --metrics bleu",
+            "seq2seq evaluate runs/g2p/kor-1 --ensemble runs/g2p/kor-2 --mistakes 10",
+            "seq2seq evaluate runs/words --pairs test.tsv --output spoken.txt --format json",
+            "seq2seq evaluate runs/multi30k-de-en --precision int8 --batch-size 128",
+        ),
+    ),
+    Verb(
+        name="data check",
+        run=f"{COMMANDS}:data_check",
+        options=_check,
+        help="report odd lines, duplicates, outliers and overlap",
+        subject="config",
+        takes_keys=True,
+        examples=(
+            "seq2seq data check recipes/quickstart/config.yaml",
+            "seq2seq data check recipes/multi30k/de-en.yaml --data.folder path/to/multi30k",
+            "seq2seq data check config.yaml --data.train.limit 100000",
+            "seq2seq data check --data.train.source train.en --data.train.target train.pt",
+            "seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv",
+        ),
+    ),
+)

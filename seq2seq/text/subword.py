@@ -1,0 +1,304 @@
+"""Subwords, learned with SentencePiece (Kudo and Richardson 2018)."""
+
+import io
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, cast
+
+import sentencepiece
+
+from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.lists import as_texts
+from seq2seq.text import storage
+from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
+from seq2seq.text.tokenizer import FILE, Texts
+
+SubwordKind = Literal["unigram", "bpe"]
+MODEL_FILE = "tokenizer.model"
+log = logging.getLogger("seq2seq")
+
+# SentencePiece logs to standard error from C++; all that matters arrives as exceptions.
+_SILENT = 3
+sentencepiece.set_min_log_level(_SILENT)
+
+# SentencePiece writes a space as U+2581 and reads every U+2581 as a space, so the character itself
+# would come back as a space. It is spelt with a private-use character before SentencePiece sees it;
+# that character is spelt with itself, so that no two texts become one.
+_ESCAPE = "\U0010fffd"
+_ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": META}
+
+UNFINISHED = ("\N{REPLACEMENT CHARACTER}", _ESCAPE)
+"""How a text ends whose last character may lack tokens."""
+
+
+def _escape(text: str) -> str:
+    return text.replace(_ESCAPE, _ESCAPE + "0").replace(META, _ESCAPE + "1")
+
+
+def _unescape(text: str) -> str:
+    if _ESCAPE not in text:
+        return text
+    return re.sub(f"{_ESCAPE}[01]", lambda found: _ESCAPED[found[0]], text)
+
+
+_FIXED_SETTINGS: dict[str, Any] = {
+    # Together these keep every character: nothing is rewritten, stripped or unknown.
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+    "byte_fallback": True,
+    # The vocabulary has its own special symbols.
+    "bos_id": -1,
+    "eos_id": -1,
+    "unk_id": 0,
+    # Longer sentences would be left out silently.
+    "max_sentence_length": 2**30,
+    "shuffle_input_sentence": True,
+    # The pieces depend on the number of threads, so it must not depend on the machine.
+    "num_threads": 4,
+    "minloglevel": _SILENT,
+}
+
+
+def _fit(texts: Texts, settings: Mapping[str, Any]) -> bytes:
+    """Returns a new SentencePiece model, the same for the same texts and settings."""
+    failures: list[Exception] = []
+
+    def guarded() -> Iterator[str]:
+        # SentencePiece turns an exception inside its iterator into one of its own, or drops it.
+        try:
+            for text in texts():
+                yield _escape(text)
+        except Exception as error:
+            failures.append(error)
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=guarded(), model_writer=model, **_FIXED_SETTINGS, **settings
+        )
+    except RuntimeError:
+        if not failures:
+            raise
+    if failures:
+        raise failures[0]
+    return model.getvalue()
+
+
+def _explain(error: RuntimeError, key: str, vocab_size: int) -> Exception:
+    """Returns SentencePiece's ``error`` in the user's terms."""
+    text = str(error)
+    if "sentences_.empty()" in text:
+        return DataError(f"{key}: no training text: every line is blank")
+    if small := re.search(r"(\d+) vs (\d+)", text):
+        return ConfigError(
+            f"{key}.vocab_size: must be at least {int(small[2]) - 1}, room for all characters of "
+            f"the training text and 256 bytes, got {vocab_size}; "
+            f"or lower {key}.character_coverage"
+        )
+    return error
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """Cuts words into frequent pieces with SentencePiece (Kudo and Richardson 2018).
+
+    The pieces come from a unigram language model (Kudo 2018) or from byte-pair encoding (Sennrich
+    et al. 2016). Characters without a piece are spelt in bytes, and white space is kept as it is;
+    so a model trained here gives back any Unicode text exactly.
+    """
+
+    kind: SubwordKind
+    model: bytes
+    """A SentencePiece model, as its own programs write it."""
+    reversible: bool = False
+    """True for models trained here; a user's own model is used as it is."""
+    sampling: float = 0.0
+    """For unigram, the smoothing of sampling; for bpe, the chance of skipping a merge; 0 is off."""
+
+    @classmethod
+    def train(
+        cls,
+        texts: Texts,
+        *,
+        kind: SubwordKind,
+        vocab_size: int,
+        character_coverage: float = 1.0,
+        split_digits: bool = False,
+        sample_size: int = 0,
+        key: str = "source",
+    ) -> "SubwordTokenizer":
+        """Learns ``vocab_size`` pieces; ``key`` is the section of the settings named in messages.
+
+        A size larger than the text allows is lowered, and the log says so.
+
+        Raises:
+            ConfigError: The size is too small for the characters of the text.
+            DataError: There is no text.
+        """
+        settings: dict[str, Any] = {
+            "model_type": kind,
+            "character_coverage": character_coverage,
+            "split_digits": split_digits,
+            "input_sentence_size": sample_size,
+        }
+        # One more, for SentencePiece's own unknown symbol.
+        try:
+            model = _fit(texts, {**settings, "vocab_size": vocab_size + 1})
+        except RuntimeError as error:
+            most = re.search(r"value <= (\d+)", str(error))
+            if most is None:
+                raise _explain(error, key, vocab_size) from error
+            log.warning(
+                "%s.vocab_size: lowered from %d to %d, all that the training text allows",
+                *(key, vocab_size, int(most[1]) - 1),
+            )
+            model = _fit(texts, {**settings, "vocab_size": int(most[1])})
+        return cls(kind, model, reversible=True)
+
+    @classmethod
+    def from_file(cls, path: Path, kind: SubwordKind) -> "SubwordTokenizer":
+        """Takes a user's own SentencePiece model.
+
+        Raises:
+            DataError: The file cannot be read, or is not such a model or one of another kind.
+        """
+        try:
+            tokenizer = cls(kind, path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if not tokenizer._usable():
+            raise DataError(f"{path}: is not a SentencePiece model")
+        if tokenizer._learned_as != kind:
+            found = tokenizer._learned_as or "word or char"
+            raise DataError(
+                f"{path}: is a {found} model, but tokenizer is {kind}; they must be the same"
+            )
+        return tokenizer
+
+    def _usable(self) -> bool:
+        try:
+            return bool(self.model) and len(self.alphabet) > 0
+        except RuntimeError:
+            return False
+
+    @cached_property
+    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+
+    @property
+    def _learned_as(self) -> SubwordKind | None:
+        """The kind of the model, told by what it can do."""
+        with suppress(RuntimeError):
+            self._processor.nbest_encode_as_pieces("a", 1)
+            return "unigram"
+        with suppress(RuntimeError):
+            self._unmerged(["a"])
+            return "bpe"
+        return None
+
+    @cached_property
+    def _ids(self) -> tuple[int, ...]:
+        model = self._processor
+        never = (model.is_unknown, model.is_control, model.is_unused)
+        return tuple(
+            index for index in range(model.piece_size()) if not any(told(index) for told in never)
+        )
+
+    @cached_property
+    def alphabet(self) -> tuple[str, ...]:
+        """The pieces of the model, those never used in a text left out."""
+        return tuple(self._processor.id_to_piece(index) for index in self._ids)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        model = self._processor
+        spelt = (index for index in self._ids if not model.is_byte(index))
+        return Pieces({model.id_to_piece(index): model.get_score(index) for index in spelt})
+
+    def _readable(self, texts: str | Sequence[str]) -> list[str]:
+        listed = as_texts(texts)
+        return [_escape(text) for text in listed] if self.reversible else list(listed)
+
+    def encode(self, texts: str | Sequence[str]) -> list[list[str]]:
+        """Returns the best pieces of each text."""
+        rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
+        return rows
+
+    def _unmerged(self, texts: str | Sequence[str]) -> list[list[str]]:
+        """Returns characters, bytes, and the symbols which a user's own model never cuts."""
+        rows: list[list[str]] = self._processor.encode(
+            self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
+        )
+        return rows
+
+    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[str]]:
+        """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020).
+
+        A pure function of both arguments and the model, in every process.
+        """
+        if not self.sampling:
+            return self.encode(texts)
+        rng = Random(seed)
+        rows = self._unmerged(texts) if self.kind == "bpe" else self.encode(texts)
+        return [list(self._redrawn(row, rng)) for row in rows]
+
+    def _redrawn(self, row: list[str], rng: Random) -> Iterator[str]:
+        """Cuts the words in a row of pieces anew; bytes and unknown characters stay."""
+        pieces, bpe = self._pieces, self.kind == "bpe"
+        draw = draw_merges if bpe else draw_path
+
+        def of_words(piece: str) -> bool:
+            return len(piece) == 1 if bpe else piece in pieces.scores
+
+        for cut, run in groupby(row, of_words):
+            if not cut:
+                yield from run
+                continue
+            for word in pieces.words("".join(run)):
+                yield from draw(pieces, word, self.sampling, rng)
+
+    def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
+        """Returns the text of each row of pieces; U+FFFD where bytes are no UTF-8."""
+        # Row by row, since older versions mistake a batch that begins with an empty row.
+        texts = [self._processor.decode(list(row)) if row else "" for row in tokens]
+        return [_unescape(text) for text in texts] if self.reversible else texts
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the files that :meth:`save` writes."""
+        settings = {
+            "kind": self.kind,
+            "reversible": self.reversible,
+            "sampling": float(self.sampling),
+        }
+        return {FILE: storage.to_json(settings), MODEL_FILE: self.model}
+
+    def save(self, folder: Path) -> None:
+        """Writes ``tokenizer.json`` and ``tokenizer.model`` into ``folder``."""
+        storage.write(folder, self.files())
+
+    @classmethod
+    def load(cls, folder: Path) -> "SubwordTokenizer":
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing or damaged.
+        """
+        fields = {"kind": str, "reversible": bool, "sampling": float}
+        settings = storage.read_json(folder / FILE, fields)
+        model = storage.read(folder / MODEL_FILE)
+        tokenizer = cls(
+            cast(SubwordKind, settings["kind"]),
+            model,
+            reversible=bool(settings["reversible"]),
+            sampling=cast(float, settings["sampling"]),
+        )
+        if not tokenizer._usable():
+            raise CheckpointError(f"{folder / MODEL_FILE}: is not a SentencePiece model")
+        return tokenizer

@@ -1,0 +1,71 @@
+"""The settings of the training loop."""
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from seq2seq.errors import OneOf, require, require_name
+from seq2seq.measures import METRICS
+from seq2seq.training.objective import OBJECTIVES
+from seq2seq.training.optimisation import OptimizerConfig
+
+LIMITS = ("steps", "epochs", "minutes", "patience")
+"""The keys that say where a run ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop. It ends at the first limit met: steps, epochs, minutes or patience."""
+
+    seed: int = 1
+    """Where all randomness begins: weights, order of batches, dropout."""
+    steps: int = 0
+    """Most updates; 0: no limit."""
+    epochs: int = 0
+    """Most passes over the training text; 0: no limit, as where only steps or minutes are named."""
+    minutes: float = 0.0
+    """Most wall-clock time, tokenizer training and validation included; 0: no limit. A run that
+    ends by the clock is not repeatable to the bit."""
+    patience: int = 0
+    """Validations without a gain after which training ends; 0: no limit."""
+    objective: Annotated[str, OneOf(OBJECTIVES)] = "cross_entropy"
+    """What is made small."""
+    label_smoothing: float = 0.1
+    """Share of the target's mass that all tokens have in common."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and learning rate."""
+    average: float = 0.0
+    """Share of itself that a running average of the weights keeps at each update, such as 0.999;
+    validation, checkpoints and use then take the average. 0: no average."""
+    accumulate: int = 1
+    """Batches whose gradients make one update."""
+    validate_every: int = 0
+    """Updates between validations; 0: once an epoch."""
+    metric: Annotated[str, OneOf(METRICS, "loss")] = "loss"
+    """The validation score that tells which checkpoint is best."""
+    keep: int = 3
+    """Last checkpoints kept, besides the best."""
+    log_every: int = 50
+    """Updates between rows of the metrics."""
+    threads: int = 0
+    """CPU threads; 0: torch's choice."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model trains; auto: cuda where there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers that matrix products use while training; weights are always float32. auto:
+    bfloat16 where the processor multiplies it faster."""
+
+    def __post_init__(self) -> None:
+        require_name(self.objective, "objective", OBJECTIVES)
+        require_name(self.metric, "metric", ("loss", *METRICS))
+        for key in ("seed", "steps", "epochs", "minutes", "patience", "validate_every", "threads"):
+            require(getattr(self, key) >= 0, key, "at least 0", getattr(self, key))
+        for key in ("accumulate", "keep", "log_every"):
+            require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
+        for key in ("label_smoothing", "average"):
+            require(0 <= getattr(self, key) < 1, key, "in [0, 1)", getattr(self, key))
+        ends = any(getattr(self, limit) for limit in LIMITS)
+        require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
+
+    def shortened(self) -> "TrainConfig":
+        """Returns the same settings for two updates."""
+        return replace(self, steps=2, epochs=0, minutes=0.0, validate_every=0)
