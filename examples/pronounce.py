@@ -21,7 +21,7 @@ run = seq2seq.train(
             "encoder": {"cell": "gru", "hidden_size": 32, "dropout": 0.0},
             "decoder": {"cell": "gru", "hidden_size": 32, "dropout": 0.0},
         },
-        "train": {"steps": 250, "optimizer": {"learning_rate": 0.01}},
+        "train": {"steps": 250, "validate_every": 125, "optimizer": {"learning_rate": 0.01}},
     },
     data={"train": [pair for at, pair in enumerate(WORDS) if at % 9], "valid": WORDS[::9]},
 )

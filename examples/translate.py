@@ -22,7 +22,7 @@ run = seq2seq.train(
             "encoder": {"hidden_size": 32, "embedding_size": 32, "residual": True},
             "decoder": {"hidden_size": 32},
         },
-        "train": {"steps": 300, "optimizer": {"learning_rate": 0.01}},
+        "train": {"steps": 300, "validate_every": 100, "optimizer": {"learning_rate": 0.01}},
     },
     data={"train": LEARNED, "valid": HELD_OUT},
 )
