@@ -21,8 +21,9 @@ quickstart-generate: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/python-source/config.yaml --data.folder "$(LIBRARY)"
 	$(BIN)/python recipes/python-source/report.py runs/python-source
 
+# Several processes of one thread each: small tensors gain nothing from more threads.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ for _ in range(400):  # sequences, to be turned around
     batch = make_batch(*flatten(rows), *flatten([row[::-1] for row in rows]))
     loss = objective(model, batch, None).nats / batch.predictions
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 folded = model.eval().fold("float32")  # the same model, made faster for search

@@ -26,6 +26,7 @@ from seq2seq.tasks.task import (
     Use,
     named,
     read_config,
+    task_in,
     task_of,
 )
 
@@ -174,7 +175,7 @@ def load(run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> 
         CheckpointError: It is no run folder, or the checkpoint is missing or damaged.
     """
     folder = Path(run)
-    task = named(read_config(folder).task)
+    task = named(task_in(folder))
     return task.load(folder, checkpoint=checkpoint, device=device)
 
 
@@ -200,7 +201,7 @@ def evaluate(
         Seq2SeqError: Something that the user can mend; see :mod:`seq2seq.errors`.
     """
     folder = Path(run)
-    task = named(read_config(folder).task)
+    task = named(task_in(folder))
     return task.evaluate(folder, data, settings or {}, checkpoint=checkpoint, device=device)
 
 

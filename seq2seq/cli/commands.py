@@ -12,7 +12,7 @@ from seq2seq.measures import METRICS
 from seq2seq.runs.describe import describe, summary
 from seq2seq.tasks.console import print_scores
 from seq2seq.tasks.registry import TASKS
-from seq2seq.tasks.task import named, read_config
+from seq2seq.tasks.task import named, task_in
 from seq2seq.tasks.verb import Verb
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 from seq2seq.words import key_values
@@ -28,7 +28,7 @@ def subject(options: Namespace, verb: Verb) -> tuple[str, str]:
         ConfigError: The configuration cannot be read, or names no task.
     """
     if verb.subject == "run":
-        return options.run, read_config(Path(options.run)).task
+        return options.run, task_in(Path(options.run))
     mapping = configuration.read(Path(options.config)) if options.config else {}
     task = str({**mapping, **key_values(options.keys)}.get("task", next(iter(TASKS))))
     named(task, f"{options.config}: ")

@@ -237,18 +237,28 @@ def task_of(mapping: Mapping[Any, object], where: str = "config") -> Task:
     return named(str(mapping.get("task", next(iter(TASKS)))), f"{where}: ")
 
 
+def task_in(folder: Path) -> str:
+    """Returns the name of a run's task.
+
+    Raises:
+        CheckpointError: The folder is no run folder, or its configuration names no task.
+    """
+    name = str(read_mapping(folder).get("task"))
+    try:
+        require_name(name, f"{folder / CONFIG}: task", TASKS)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    return name
+
+
 def read_config(folder: Path) -> TaskConfig:
     """Reads the configuration of a run.
 
     Raises:
         CheckpointError: The folder is no run folder, or its configuration is damaged.
     """
-    mapping, path = read_mapping(folder), folder / CONFIG
-    try:
-        task = named(str(mapping.get("task")), f"{path}: ")
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from None
-    config: TaskConfig = configuration.load(task.config, path)
+    task = named(task_in(folder))
+    config: TaskConfig = configuration.load(task.config, folder / CONFIG)
     return config
 
 
