@@ -135,10 +135,10 @@ def resolve(
     mapping, name, where = _mapping(config)
     named_task = configuration.single_override(overrides, "task")
     task = task_of(mapping if named_task is None else {**mapping, "task": named_task}, where)
-    found = configuration.settle(task.config, mapping, overrides, where)
-    resolved: TaskConfig = found.config.settled()
+    settled = configuration.settle(task.config, mapping, overrides, where)
+    resolved: TaskConfig = settled.config.settled()
     ends = resolved.train.steps or resolved.train.minutes
-    if ends and "train.epochs" not in found.given:
+    if ends and "train.epochs" not in settled.given:
         # The task's usual number of epochs is for want of another end.
         resolved = replace(resolved, train=replace(resolved.train, epochs=0))
     return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")

@@ -43,10 +43,10 @@ class Padded:
     def real(self) -> Int[Tensor, "R"]:
         """The places of the real steps, one sequence after the other."""
         valid = self.valid.flatten()
-        found = (
+        places = (
             valid.nonzero() if self.count is None else torch.nonzero_static(valid, size=self.count)
         )
-        return found[:, 0]
+        return places[:, 0]
 
     @property
     def full(self) -> bool:

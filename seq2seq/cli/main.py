@@ -49,7 +49,9 @@ def make_parser(words: Sequence[str] = ()) -> Parser:
 
 def _add_family(top: Any, family: str, verbs: Mapping[str, list[Served]]) -> Any:  # noqa: ANN401
     """Adds a word that only has verbs below it, and returns where these belong."""
-    below = [one[0].verb.examples for name, one in verbs.items() if name.startswith(f"{family} ")]
+    below = [
+        served[0].verb.examples for name, served in verbs.items() if name.startswith(f"{family} ")
+    ]
     in_turn = [example for examples in zip(*below, strict=False) for example in examples]
     parser = top.add_parser(
         family,
@@ -80,7 +82,7 @@ def _add(verbs: Any, name: str, served: list[Served], words: Sequence[str]) -> N
         chosen[0].verb.options(parser)
     else:
         _add_all(parser, chosen)
-    examples = [example for one in chosen for example in one.verb.examples]
+    examples = [example for variant in chosen for example in variant.verb.examples]
     parser.epilog = (parser.epilog or "") + _examples(examples)
     parser.set_defaults(served=chosen, takes_keys=chosen[0].verb.takes_keys)
 
@@ -95,11 +97,11 @@ def _chosen(parser: Parser, served: list[Served], words: Sequence[str]) -> list[
         return served
     everything = Parser(add_help=False, conflict_handler="resolve")
     run_options(everything)
-    for one in served:
-        one.verb.options(everything)
+    for variant in served:
+        variant.verb.options(everything)
     run = next((word for word in everything.sort(words[1:])[0] if word[:1] != "-"), "")
     task = task_in(Path(run))
-    chosen = [one for one in served if task in one.tasks]
+    chosen = [variant for variant in served if task in variant.tasks]
     if chosen:
         parser.elsewhere = {
             option: f"{option}: is for {', '.join(other.tasks)}; {run} is a run of {task}, see "
@@ -121,11 +123,11 @@ def _options(served: Served) -> list[str]:
 def _add_all(parser: Parser, served: list[Served]) -> None:
     """Adds the options of several tasks; the help shows them task by task."""
     groups = []
-    for one in served:
+    for variant in served:
         options = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
-        one.verb.options(options)
+        variant.verb.options(options)
         listed = options.format_help().partition("options:\n")[2]
-        groups.append(f"options for {', '.join(one.tasks)}:\n{listed}")
+        groups.append(f"options for {', '.join(variant.tasks)}:\n{listed}")
         for action in options._actions:
             if parser._option_string_actions.keys().isdisjoint(action.option_strings):
                 action.help = argparse.SUPPRESS  # it stands among those of its task
@@ -136,10 +138,10 @@ def _add_all(parser: Parser, served: list[Served]) -> None:
 def task_in(folder: Path) -> str | None:
     """Returns the task of a run, read in a hurry; None where there is no run."""
     try:
-        found = TASK.search((folder / "config.yaml").read_text(encoding="utf-8"))
+        line = TASK.search((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found and found[1]
+    return line and line[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,9 +177,9 @@ def _verb(options: argparse.Namespace) -> Verb:
     if served[0].verb.subject == "other":
         return served[0].verb
     place, task = imported("seq2seq.cli.commands:subject")(options, served[0].verb)
-    for one in served:
-        if task in one.tasks:
-            return one.verb
+    for variant in served:
+        if task in variant.tasks:
+            return variant.verb
     raise CheckpointError(
         f"{place}: its task is {task}, which has no `{served[0].verb.name}`; it has "
         f"{', '.join(verbs_of(task))}"

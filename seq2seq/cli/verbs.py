@@ -164,7 +164,7 @@ OTHERS = (
             "seq2seq tokenizer encode pipeline text.txt",
             "seq2seq tokenizer encode pipeline text.txt --format ids > ids.txt",
             "seq2seq tokenizer encode runs/quickstart/pipeline/source text.txt",
-            "echo 'Today is May 4, 2031.' | seq2seq tokenizer encode pipeline",
+            "echo 'Your order arrives on May 4, 2021.' | seq2seq tokenizer encode pipeline",
             "seq2seq tokenizer encode pipeline text.txt.gz | head",
         ),
     ),
@@ -222,5 +222,7 @@ def _of_tasks() -> Iterator[Served]:
 def verbs_of(task: str) -> list[str]:
     """Returns the names of the verbs that a task serves."""
     return [
-        name for name, served in all_verbs().items() if any(task in one.tasks for one in served)
+        name
+        for name, served in all_verbs().items()
+        if any(task in variant.tasks for variant in served)
     ]

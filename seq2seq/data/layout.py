@@ -12,7 +12,7 @@ from seq2seq.tensors import Batch, Padded
 def flatten(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the ids of all rows in a row, and each row's length."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    flat = np.fromiter((one for row in rows for one in row), np.int64, int(lengths.sum()))
+    flat = np.fromiter((id_ for row in rows for id_ in row), np.int64, int(lengths.sum()))
     return flat, lengths
 
 

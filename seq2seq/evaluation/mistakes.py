@@ -67,15 +67,15 @@ class Mistakes:
         """Returns three aligned tables, the first two with at most ``most`` rows."""
         rate = RATES[self.unit][0]
         confusions = [
-            (_symbol(one.reference), _symbol(one.hypothesis), f"{one.times:,}")
-            for one in self.confusions[:most]
+            (_symbol(pair.reference), _symbol(pair.hypothesis), f"{pair.times:,}")
+            for pair in self.confusions[:most]
         ]
         worst = [(f"{miss.edits:,}", *map(_cell, miss[:3])) for miss in self.worst[:most]]
         groups = [
-            (one.length, f"{one.lines:,}", f"{one.wer:.2f}", f"{one.rate:.2f}")
-            for one in self.by_length
+            (group.length, f"{group.lines:,}", f"{group.wer:.2f}", f"{group.rate:.2f}")
+            for group in self.by_length
         ]
-        edits = sum(one.times for one in self.confusions)
+        edits = sum(pair.times for pair in self.confusions)
         titles = (
             f"confusions: {len(confusions):,} of {len(self.confusions):,}, {edits:,} edits in all",
             f"wrong lines: {len(worst):,} of {len(self.worst):,}",
@@ -162,6 +162,6 @@ def _cell(text: str) -> str:
     """Returns a text with signs for what cannot be seen, spaces aside, or for nothing at all."""
     if not text:
         return NOTHING
-    signs = (INVISIBLE.get(ord(one), one) if one != " " else one for one in text)
-    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in signs)
+    signs = (INVISIBLE.get(ord(sign), sign) if sign != " " else sign for sign in text)
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in signs)
     return shown if width(shown[0]) else CARRIER + shown

@@ -185,15 +185,15 @@ class FoldedLanguageModel:
         state = start.select(torch.zeros_like(tokens[:, 0]))
         vocabulary = self.step(None, start, tokens[:1]).log_probs.shape[2]
         tokens = tokens % vocabulary
-        found = []
+        scores = []
         for count in TRIED_ROWS:
             first = self.step(
                 None, DecoderState(state.layers[:count], state.feed[:count]), tokens[:count]
             )
-            found.append(self.step(None, first.state, tokens[:count]).log_probs)
+            scores.append(self.step(None, first.state, tokens[:count]).log_probs)
         return all(
-            log_probs.equal(found[0][:count])
-            for log_probs, count in zip(found, TRIED_ROWS, strict=True)
+            log_probs.equal(scores[0][:count])
+            for log_probs, count in zip(scores, TRIED_ROWS, strict=True)
         )
 
 

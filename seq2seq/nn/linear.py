@@ -171,12 +171,12 @@ def has_packed(device: str) -> bool:
     rows = torch.linspace(-1, 1, 9 * 40).cos().view(9, 40)
     try:
         packed, bias = PackedLinear(weight), weight[:, 0].contiguous()
-        found = packed(rows, bias)
+        together = packed(rows, bias)
         alone = torch.cat([packed(row[None], bias[None]) for row in rows])
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     expected = functional.linear(rows, weight, bias)
-    return bool(alone.equal(found) and (found - expected).abs().max() < 1e-4)
+    return bool(alone.equal(together) and (together - expected).abs().max() < 1e-4)
 
 
 @cache
@@ -191,14 +191,14 @@ def has_int8(device: str) -> bool:
     right[:, ::2] = 127
     expected = torch.tensor([1, -1], dtype=torch.int32).repeat(32, 16) * (64 * 127 * 127)
     try:
-        right_answer = device == "cpu" and torch._int_mm(left, right).equal(expected)
+        correct = device == "cpu" and torch._int_mm(left, right).equal(expected)
     except (AttributeError, RuntimeError, NotImplementedError):
-        right_answer = False
-    if not right_answer:
+        correct = False
+    if not correct:
         log.warning(
             "int8: this torch has no right product of integers on %s; float32 is used", device
         )
-    return right_answer
+    return correct
 
 
 @cache
@@ -215,7 +215,9 @@ def has_fused(device: str) -> bool:
     plain = BoundedInt8Linear(weight, fused=False)
     try:
         fused = BoundedInt8Linear(weight, fused=True)
-        found = [(fused(inputs, base.clone()), plain(inputs, base)) for base in (bases, bases[0])]
+        products = [
+            (fused(inputs, base.clone()), plain(inputs, base)) for base in (bases, bases[0])
+        ]
     except (AttributeError, RuntimeError, NotImplementedError, TypeError):
         return False
-    return all(one.equal(other) for one, other in found)
+    return all(fast.equal(exact) for fast, exact in products)

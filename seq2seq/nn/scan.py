@@ -38,7 +38,7 @@ class _Scan(torch.autograd.Function):
         forget = gate.sigmoid()
         carried = torch.empty_like(forget)
         state = first
-        for f, v, c in zip(*(one.unbind(1) for one in (forget, values, carried)), strict=True):
+        for f, v, c in zip(*(part.unbind(1) for part in (forget, values, carried)), strict=True):
             state = torch.lerp(v, state, f, out=c)
         ctx.save_for_backward(forget, carried, first)
         return carried
@@ -50,9 +50,9 @@ class _Scan(torch.autograd.Function):
         forget, carried, first = ctx.saved_tensors
         d_carried, kept = torch.empty_like(forget), torch.empty_like(forget)
         later = torch.zeros_like(first)
-        steps = zip(*(one.unbind(1) for one in (grad, forget, d_carried, kept)), strict=True)
-        for own, f, d, k in reversed(list(steps)):
-            torch.add(own, later, out=d)
+        steps = zip(*(part.unbind(1) for part in (grad, forget, d_carried, kept)), strict=True)
+        for g, f, d, k in reversed(list(steps)):
+            torch.add(g, later, out=d)
             later = torch.mul(d, f, out=k)
         d_values, d_first = d_carried.sub_(kept), later.clone()
         kept[:, 0] *= first - carried[:, 0]

@@ -44,7 +44,7 @@ class Comparison:
     @property
     def other_content(self) -> list[str]:
         """The roles whose data are not those that the run was begun with."""
-        return [role for role, own in self.hashes.items() if own != self.begun_hashes.get(role)]
+        return [role for role, now in self.hashes.items() if now != self.begun_hashes.get(role)]
 
 
 def _always(comparison: Comparison) -> bool:

@@ -57,8 +57,8 @@ def _vocabularies(folder: Path) -> str:
     """Returns the sizes of a run's vocabularies, with their names where there are several."""
     if (folder / FILE).is_file():
         return f"{len(Pipeline.load(folder)):,}"
-    found = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
-    return ", ".join(f"{len(Pipeline.load(place)):,} {place.name}" for place in found) or "none"
+    places = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+    return ", ".join(f"{len(Pipeline.load(place)):,} {place.name}" for place in places) or "none"
 
 
 def average(folder: Path, keep: int, last: int, name: str) -> Path:
@@ -81,9 +81,11 @@ def average(folder: Path, keep: int, last: int, name: str) -> Path:
             f"--last: must be at least 1 and at most {len(checkpoints.names())}, the checkpoints "
             f"that train.keep left, got {last}"
         )
-    loaded = [checkpoints.load(checkpoint) for checkpoint in names]
+    loaded = [checkpoints.load(step) for step in names]
     mean = {
-        key: torch.stack([one.model[key].double() for one in loaded]).mean(0).to(tensor.dtype)
+        key: torch.stack([checkpoint.model[key].double() for checkpoint in loaded])
+        .mean(0)
+        .to(tensor.dtype)
         for key, tensor in loaded[0].model.items()
     }
     return checkpoints.save(name, mean, {}, {**loaded[0].state, "averaged": names})

@@ -78,12 +78,12 @@ class _Trail:
     ) -> Float[Tensor, "N T S"]:
         """Returns where hypotheses looked, walking back from where they ended to their roots."""
         looked = self.steps[0][1]
-        found = looked.new_zeros(len(sentences), len(self.steps), looked.shape[2])
+        attention = looked.new_zeros(len(sentences), len(self.steps), looked.shape[2])
         for step in range(len(self.steps) - 1, -1, -1):
             parents, looked = self.steps[step]
-            found[:, step] = looked[sentences, places]
+            attention[:, step] = looked[sentences, places]
             places = torch.where(lengths > step, parents[sentences, places], places)
-        return found
+        return attention
 
 
 def _first(limits: Int[Tensor, "B"]) -> _Beams:

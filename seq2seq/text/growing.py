@@ -13,8 +13,11 @@ MOST_WAITING = 16
 class GrowingText:
     """Decodes a text as it grows: joined, the pieces are the decoded whole.
 
-    >>> growing = GrowingText(pipeline)  # doctest: +SKIP
-    >>> "".join(growing.add(token) for token in ids) + growing.finish()  # doctest: +SKIP
+    >>> from seq2seq.text.pipeline import PipelineConfig
+    >>> pipeline = Pipeline.train(PipelineConfig(tokenizer="byte"), ["né"])
+    >>> growing = GrowingText(pipeline)
+    >>> [growing.add(token) for token in pipeline.encode(["né"])[0]] + [growing.finish()]
+    ['n', '', 'é', '']
     """
 
     def __init__(self, pipeline: Pipeline, before: Sequence[int] = ()) -> None:

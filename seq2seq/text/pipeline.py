@@ -88,8 +88,8 @@ class PipelineConfig:
             require(tag.split() == [tag], "tags", "texts without white space", tag)
         require(len(set(self.tags)) == len(self.tags), "tags", "all different", list(self.tags))
         for key in ("model_file", "split_digits", "sampling"):
-            found = getattr(self, key)
-            require(subwords or not found, key, "left out unless for unigram or bpe", found)
+            value = getattr(self, key)
+            require(subwords or not value, key, "left out unless for unigram or bpe", value)
 
 
 def _again(texts: str | Iterable[str] | Texts) -> Texts:
@@ -109,9 +109,9 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            found = f"U+{ord(text[error.start]):04X} at character {error.start + 1}"
+            place = f"U+{ord(text[error.start]):04X} at character {error.start + 1}"
             raise DataError(
-                f"text {number}: {found} is half a surrogate pair; only Unicode text is accepted"
+                f"text {number}: {place} is half a surrogate pair; only Unicode text is accepted"
             ) from error
         yield text
 
@@ -326,8 +326,8 @@ class Pipeline:
 
     def files(self) -> dict[str, bytes]:
         """Returns the files that :meth:`save` writes."""
-        own = {FILE: storage.to_json({"normalizers": self.normalizers.names})}
-        return {**own, **self.tokenizer.files(), **self.vocabulary.files()}
+        files = {FILE: storage.to_json({"normalizers": self.normalizers.names})}
+        return {**files, **self.tokenizer.files(), **self.vocabulary.files()}
 
     def save(self, folder: Path) -> None:
         """Writes the pipeline into ``folder``.

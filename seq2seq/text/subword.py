@@ -45,7 +45,7 @@ def _escape(text: str) -> str:
 def _unescape(text: str) -> str:
     if _ESCAPE not in text:
         return text
-    return re.sub(f"{_ESCAPE}[01]", lambda found: _ESCAPED[found[0]], text)
+    return re.sub(f"{_ESCAPE}[01]", lambda match: _ESCAPED[match[0]], text)
 
 
 _FIXED_SETTINGS: dict[str, Any] = {

@@ -102,13 +102,13 @@ class Checkpoints:
         damaged = []
         for name in self.names():
             try:
-                found = self.load(name)
+                checkpoint = self.load(name)
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
             for text in damaged:
                 log.warning("%s; using %s", text, name)
-            return found
+            return checkpoint
         if damaged:
             raise CheckpointError(f"{damaged[0]}; no undamaged checkpoint is left in {self.folder}")
         return None

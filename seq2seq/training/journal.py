@@ -51,7 +51,7 @@ class Journal:
 def log_to(folder: Path) -> Iterator[None]:
     """Copies the log to ``train.log``, from its first line on; within another, does nothing."""
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
-    if any(getattr(one, "baseFilename", "") == handler.baseFilename for one in log.handlers):
+    if any(getattr(other, "baseFilename", "") == handler.baseFilename for other in log.handlers):
         handler.close()
         yield
         return

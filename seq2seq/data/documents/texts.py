@@ -217,8 +217,10 @@ def _find(patterns: Sequence[str], folder: Path) -> list[Path]:
     names: set[str] = set()
     for pattern in patterns:
         if WILD.search(pattern) and not (folder / pattern).exists():
-            found = glob.glob(pattern, root_dir=folder, recursive=True)
-            matches = {os.path.normpath(name) for name in found if (folder / name).is_file()}
+            names_matched = glob.glob(pattern, root_dir=folder, recursive=True)
+            matches = {
+                os.path.normpath(name) for name in names_matched if (folder / name).is_file()
+            }
             if not matches:
                 raise DataError(
                     f"{folder / pattern}: matches no file; * stands for any name, ** for any "

@@ -110,13 +110,13 @@ def _sorted(rows: np.ndarray, store: PairStore) -> np.ndarray:
     """
     keys = np.empty(len(rows), np.uint64)
     for part in _parts(len(rows)):
-        some = rows[part]
+        selected = rows[part]
         source, target = (
-            np.minimum(lengths[some], MOST_SORTED).astype(np.uint64)
+            np.minimum(lengths[selected], MOST_SORTED).astype(np.uint64)
             for lengths in (store.source_lengths, store.target_lengths)
         )
         target = np.where(source % 2, target, MOST_SORTED - target)
-        places = np.arange(part.start, part.start + len(some), dtype=np.uint64)
+        places = np.arange(part.start, part.start + len(selected), dtype=np.uint64)
         keys[part] = source << 48 | target << 32 | places
     keys.sort()
     keys &= 2**32 - 1

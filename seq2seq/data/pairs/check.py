@@ -70,12 +70,12 @@ def check(corpora: Mapping[str, Corpus]) -> Report:
     columns: list[dict[str, str]] = []
     problems: list[str] = []
     for name in corpora:
-        column, found = _figures(rows[name], odd[name]), _problems(rows[name], odd[name])
+        column, told = _figures(rows[name], odd[name]), _problems(rows[name], odd[name])
         if TRAINING in rows and name != TRAINING:
             shared, leaks = _overlap(rows[name], rows[TRAINING])
-            column, found = column | shared, found + leaks
+            column, told = column | shared, told + leaks
         columns.append(column)
-        problems += [f"{name}: {problem}" for problem in found]
+        problems += [f"{name}: {problem}" for problem in told]
     labels = dict.fromkeys(label for column in columns for label in column)
     table = tuple((label, *(column.get(label, "") for column in columns)) for label in labels)
     return Report(tuple(corpora), table, tuple(problems))
@@ -138,8 +138,8 @@ def _problems(rows: Rows, odd: Counter[str]) -> list[str]:
             f"source and target are the same in {_share(copied, len(rows))} of the pairs"
         )
     if odd:
-        found = ", ".join(f"{count:,} {ODD_CHARACTERS[odd_one]}" for odd_one, count in odd.items())
-        problems.append(f"odd characters, kept as they are: {found}")
+        counted = ", ".join(f"{count:,} {ODD_CHARACTERS[name]}" for name, count in odd.items())
+        problems.append(f"odd characters, kept as they are: {counted}")
     return problems
 
 

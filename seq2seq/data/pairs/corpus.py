@@ -277,13 +277,13 @@ def _format(config: CorpusConfig, folder: Path) -> str:
     """Returns the format that a configuration names, or that its path tells."""
     if config.path is None:
         return TEXT
-    found = config.format if config.format != "auto" else format_of(config.path, folder)
-    if found is None:
+    name = config.format if config.format != "auto" else format_of(config.path, folder)
+    if name is None:
         raise ConfigError(
             f"path: cannot tell the format of {config.path!r} by its name; set format: "
             f"{names_for_one_path()}"
         )
-    return found
+    return name
 
 
 def format_of(path: str, folder: Path) -> str | None:

@@ -42,10 +42,10 @@ log = logging.getLogger("seq2seq")
 
 
 class Generator:
-    """Generates text, and scores it.
+    """Generates text, and scores it: ``Generator.load("runs/shakespeare")("ROMEO:", length=400)``.
 
-    >>> generator = Generator.load("runs/shakespeare")  # doctest: +SKIP
-    >>> print(generator("ROMEO:", length=400, temperature=0.8, seed=1))  # doctest: +SKIP
+    A call makes one text, :meth:`samples` several; :meth:`stream` yields a text as it is made,
+    :meth:`score` measures one.
     """
 
     def __init__(
@@ -286,8 +286,8 @@ class Generator:
             ConfigError: matplotlib is not installed.
         """
         path = Path("surprisal.png" if path is None else path)
-        found = self.score(text, unknown=unknown)
-        plot_surprisal(found.tokens, found.bits, path)
+        surprisal = self.score(text, unknown=unknown)
+        plot_surprisal(surprisal.tokens, surprisal.bits, path)
         return path
 
     def _context(self, text: str | None, unknown: Unknown, name: str = "prompt") -> list[int]:
@@ -336,8 +336,8 @@ class Generator:
         state = self.model.start(1)
         with torch.inference_mode():
             for first in range(0, len(context) - 1, STEPS_AT_ONCE):
-                some = context[first : min(first + STEPS_AT_ONCE, len(context) - 1)]
-                _, state = self._read(some, state)
+                stretch = context[first : min(first + STEPS_AT_ONCE, len(context) - 1)]
+                _, state = self._read(stretch, state)
             state = state.select(torch.zeros(rows, dtype=torch.long, device=device))
         tokens = torch.tensor([context[-config.repetition_window - 1 :]] * rows, device=device)
         dice = Dice(request.seed, range(numbers.start, numbers.start + rows))

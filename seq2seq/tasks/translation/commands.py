@@ -79,13 +79,15 @@ def evaluate(options: Namespace) -> None:
             **given(options, ["batch_size"]),
         )
     with output(options.output) as file:
-        found = evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config))
+        evaluation = evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config))
         if options.output:
-            file.writelines(f"{one_line(text)}\n" for text in found.translations)
-    print_scores(found.scores, options.format)
+            file.writelines(f"{one_line(text)}\n" for text in evaluation.translations)
+    print_scores(evaluation.scores, options.format)
     if options.mistakes:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
-        mistakes = find_mistakes(found.sources, found.translations, found.references, unit)
+        mistakes = find_mistakes(
+            evaluation.sources, evaluation.translations, evaluation.references, unit
+        )
         print("\n" + mistakes.table(options.mistakes))
 
 

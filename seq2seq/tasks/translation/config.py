@@ -122,8 +122,8 @@ class TranslationConfig:
     @property
     def validation_metrics(self) -> tuple[str, ...]:
         """The scores of validation translations that are meant."""
-        own = self.validation.metrics
-        return self.usual_metrics if own is None else own
+        chosen = self.validation.metrics
+        return self.usual_metrics if chosen is None else chosen
 
     def settled(self) -> "TranslationConfig":
         """Returns the same with what depends on other keys written out, as a run keeps it."""

@@ -122,22 +122,24 @@ class PairValidation:
         if pairs:
             search = replace(self.config.search, beam_size=self.config.validation.beam_size)
             translator = Translator([self.model], self.pipelines, search)
-            found = [one.text for one in translator([source for source, _ in pairs])]
+            texts = [
+                translation.text for translation in translator([source for source, _ in pairs])
+            ]
             references = self.pipelines.target.restored([target for _, target in pairs])
             wanted = {*self.config.validation_metrics, self.config.train.metric}
             scores |= {
-                name: metric(found, references).value
+                name: metric(texts, references).value
                 for name, metric in METRICS.items()
                 if name in wanted
             }
-            self._write_samples(pairs, found)
+            self._write_samples(pairs, texts)
         return scores
 
-    def _write_samples(self, pairs: Pairs, found: Sequence[str]) -> None:
+    def _write_samples(self, pairs: Pairs, texts: Sequence[str]) -> None:
         """Writes the first translations where a person can follow them."""
         blocks = [
             f"source:    {source}\nreference: {target}\nmodel:     {text}\n"
-            for (source, target), text in list(zip(pairs, found, strict=True))[
+            for (source, target), text in list(zip(pairs, texts, strict=True))[
                 : self.config.validation.samples
             ]
         ]

@@ -87,8 +87,8 @@ class Translator:
     """Translates texts.
 
     >>> translator = Translator.load("runs/quickstart")  # doctest: +SKIP
-    >>> translator(["Total: $5.00"])[0].text  # doctest: +SKIP
-    'Total: US$ 5,00'
+    >>> translator("Your order arrives on May 4, 2021.")[0].text  # doctest: +SKIP
+    'Seu pedido chega em 4 de maio de 2021.'
     """
 
     def __init__(
@@ -179,8 +179,9 @@ class Translator:
         """Encodes all texts; cuts those that are too long, and says what is odd about them."""
         rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
         rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
-        for odd, problem in _oddities(self.pipelines.source, texts, rows):
-            _warn(f"{len(odd)} of {len(rows)} texts {problem}; the first begins {odd[0][:40]!r}")
+        for doubtful, problem in _doubtful(self.pipelines.source, texts, rows):
+            counted = f"{len(doubtful)} of {len(rows)} texts"
+            _warn(f"{counted} {problem}; the first begins {doubtful[0][:40]!r}")
         return [row[:MOST_TOKENS] for row in rows]
 
     def _read(self, text: str, row: list[int], hypotheses: list[Hypothesis]) -> Translation:
@@ -207,10 +208,10 @@ def _blank(source: str) -> Translation:
     return replace(nothing, alternatives=(nothing,))
 
 
-def _oddities(
+def _doubtful(
     source: Pipeline, texts: Sequence[str], rows: Sequence[Sequence[int]]
 ) -> Iterator[tuple[list[str], str]]:
-    """Yields the texts that a model may not be able to translate, and what is odd about them."""
+    """Yields the texts that a model may not be able to translate, and why, kind by kind."""
     tags = source.vocabulary.tag_ids
     pairs = list(zip(texts, rows, strict=True))
     if long := [text for text, row in pairs if len(row) > MOST_TOKENS]:

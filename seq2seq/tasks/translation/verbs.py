@@ -58,7 +58,7 @@ VERBS = (
         subject="run",
         examples=(
             "seq2seq translate runs/quickstart source.txt > output.txt",
-            "echo 'Today is May 4, 2031.' | seq2seq translate runs/quickstart",
+            "echo 'Your order arrives on May 4, 2021.' | seq2seq translate runs/quickstart",
             "seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt",
             "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5",
             "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3",

@@ -1,0 +1,140 @@
+"""What may change when a run goes on: one list, for the check, the refusal and the README."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq import config as configuration
+from seq2seq.device import pick_device, pick_precision
+from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.runs.changes import BITS, MAY_CHANGE, accept_changes, may_change
+from seq2seq.runs.folder import begin
+from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.task import read_config
+from seq2seq.tasks.translation.config import TranslationConfig
+
+README = Path(__file__).parents[2] / "README.md"
+HASHES = {"train": "a", "valid": "b"}
+BASE: dict[str, Any] = {
+    "folder": "run",
+    "data.train.path": "train.tsv",
+    "data.valid.path": "valid.tsv",
+    "train.steps": 4,
+    "train.epochs": 0,
+}
+CHANGES: dict[str, object] = {
+    "folder": "moved",
+    "data.folder": "elsewhere",
+    "data.cache": "cache",
+    "data.test": {"path": "test.tsv"},
+    "data.train": {"path": "copy.tsv"},
+    "data.valid": {"path": "copy.tsv"},
+    "train.steps": 9,
+    "train.epochs": 9,
+    "train.minutes": 9.0,
+    "train.patience": 9,
+    "train.keep": 9,
+    "train.log_every": 9,
+    "train.threads": 1,
+    "train.device": "cpu",
+    "train.precision": "float32",
+    "search": {"beam_size": 2},
+    "sampling": {"temperature": 0.5},
+    "validation": {"samples": 1},
+}
+"""Another value for each key that may change."""
+
+
+def built(key: str = "", value: object = None, **more: object) -> Any:
+    mapping = {**BASE, **more, **({key: value} if key else {})}
+    if key == "sampling":
+        mapping = {name: given for name, given in mapping.items() if not name.startswith("data.")}
+        return configuration.from_mapping(LanguageModelTaskConfig, mapping)
+    return configuration.from_mapping(TranslationConfig, mapping)
+
+
+def going_on(folder: Path, begun: Any, now: Any, hashes: dict[str, str] = HASHES) -> None:
+    begin(begun, folder, HASHES)
+    accept_changes(begun, now, folder, hashes)
+
+
+def test_there_is_a_change_to_try_for_each_key() -> None:
+    assert set(CHANGES) == {key for free in MAY_CHANGE for key in free.keys}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_what_may_change(key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    value = CHANGES[key]
+    if key == "train.precision":  # what auto comes to here
+        value = str(pick_precision("auto", pick_device("auto", ""))).removeprefix("torch.")
+    now = built(key, value)
+    begun = built("sampling", {}) if key == "sampling" else built()
+    with caplog.at_level(logging.INFO, logger="seq2seq"):
+        going_on(tmp_path, begun, now)
+    assert f"changed: {key}" in caplog.text
+    assert (BITS in caplog.text) == (key in ("train.threads", "train.device"))
+    assert read_config(tmp_path) == now
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.seed", 2),
+        ("train.label_smoothing", 0.2),
+        ("train.validate_every", 3),
+        ("train.average", 0.5),
+        ("train.accumulate", 2),
+        ("train.metric", "bleu"),
+        ("train.optimizer.learning_rate", 0.5),
+        ("data.batch.tokens", 77),
+        ("data.filters.max_ratio", 2.0),
+        ("source.tokenizer", "char"),
+        ("model.embedding_size", 8),
+        ("joint_tokenizer", True),
+    ],
+)
+def test_what_may_not_change(key: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        going_on(tmp_path, built(), built(key, value))
+    assert str(error.value).startswith(f"{tmp_path} was begun with another configuration ({key}: ")
+    assert str(error.value).endswith(f"what may change: {'; '.join(may_change())}")
+    assert read_config(tmp_path) == built()
+
+
+def test_other_content_is_refused_under_any_name(tmp_path: Path) -> None:
+    other = {**HASHES, "train": "c"}
+    with pytest.raises(ConfigError, match=r"\(data.train: other content\); undo the change"):
+        going_on(tmp_path, built(), built(), other)
+    with pytest.raises(ConfigError, match=r"\(data.train.path: .*; data.train: other content\)"):
+        going_on(tmp_path, built(), built("data.train.path", "b.tsv"), other)
+
+
+@pytest.mark.parametrize("settings", [
+    {"train.patience": 3}, {"train.optimizer.schedule.name": "plateau"},
+])  # fmt: skip
+def test_what_ends_or_bends_a_run_may_not_change_under_it(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=r"\(validation.sentences: 1000 -> 7\); undo"):
+        going_on(tmp_path, built(**settings), built("validation.sentences", 7, **settings))
+
+
+def test_another_precision(tmp_path: Path) -> None:
+    names = ({"train.precision": name, "train.device": "cpu"} for name in ("float32", "bfloat16"))
+    with pytest.raises(ConfigError, match=r"\(train.precision: float32 -> bfloat16\); undo"):
+        going_on(tmp_path, *(built(**settings) for settings in names))
+
+
+def test_a_run_that_does_not_know_its_data(tmp_path: Path) -> None:
+    begin(built(), tmp_path, HASHES)
+    (tmp_path / "provenance.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"provenance.json: cannot be read \(not the JSON "):
+        accept_changes(built(), built(), tmp_path, HASHES)
+
+
+def test_the_refusal_and_the_readme_tell_the_same_list() -> None:
+    readme = " ".join(README.read_text(encoding="utf-8").split())
+    for line in may_change():
+        assert f"- {line}" in readme, line
