@@ -62,8 +62,7 @@ def test_search_finds_what_it_finds_on_the_processor() -> None:
 def test_training_learns_in_bfloat16(tmp_path: Path) -> None:
     config = TrainConfig(steps=30, label_smoothing=0.0)
     config = replace(config, optimizer=replace(config.optimizer, learning_rate=1e-2))
-    trainer: Trainer[Any] = Trainer(make_model().to(CUDA), config, tmp_path)
-    assert trainer.dtype == torch.bfloat16
+    trainer: Trainer[Any] = Trainer(make_model().to(CUDA), config, tmp_path, dtype=torch.bfloat16)
     losses = []
     for _ in range(30):
         before = trainer.progress.window_loss

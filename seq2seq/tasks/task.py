@@ -159,7 +159,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         device = pick_device(config.device, "train.device")
         ready = self.ready(pipelines, folder, device)
         dtype = pick_precision(config.precision, device)
-        trainer: Trainer[Any] = Trainer(ready.model, config, folder, elapsed(), dtype)
+        trainer: Trainer[Any] = Trainer(ready.model, config, folder, dtype=dtype, elapsed=elapsed())
         trainer.checkpoints.clear_leftovers()
         latest = trainer.checkpoints.latest()
         if latest is not None:

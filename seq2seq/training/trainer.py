@@ -81,13 +81,14 @@ class Trainer(Generic[BatchT]):
         model: nn.Module,
         config: TrainConfig,
         folder: Path,
+        *,
+        dtype: torch.dtype,
         elapsed: float = 0.0,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         """Trains ``model``, where its weights are, with the objective that ``config`` names.
 
-        ``elapsed`` are seconds that the run has already used for its preparation; ``dtype`` are the
-        numbers that matrix products use.
+        ``dtype`` are the numbers that matrix products use: what ``config.precision`` comes to by
+        :func:`seq2seq.device.pick_precision`. ``elapsed`` are seconds that the run already took.
         """
         self.model = model
         self.config = config

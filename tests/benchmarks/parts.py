@@ -19,6 +19,7 @@ from seq2seq.data.layout import flatten, make_batch, pad
 from seq2seq.data.pairs.batches import BatchConfig, Batches, padding
 from seq2seq.data.pairs.corpus import CorpusConfig, open_corpus
 from seq2seq.data.pairs.store import FilterConfig, PairStore, encode_corpus
+from seq2seq.device import pick_precision
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import bleu
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, build_language_model
@@ -263,7 +264,8 @@ def training(options: Options) -> Part:
 def updates(model: nn.Module, batches: Sequence[Any], precision: str, folder: Path) -> Work:
     """Returns updates of one of the library's models, in target tokens."""
     config = TrainConfig(steps=10**6, precision=precision)  # type: ignore[arg-type]
-    trainer: Trainer[Any] = Trainer(model, config, folder)
+    dtype = pick_precision(precision, torch.device("cpu"))
+    trainer: Trainer[Any] = Trainer(model, config, folder, dtype=dtype)
 
     def work(number: int) -> float:
         batch = batches[number % len(batches)]

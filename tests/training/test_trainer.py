@@ -81,7 +81,7 @@ class Copies:
 
 def make_trainer(folder: Path, config: TrainConfig = BASE, dropout: float = 0.0) -> Trainer[Any]:
     model = make_model(dropout)
-    return Trainer(model, config, folder)
+    return Trainer(model, config, folder, dtype=torch.float32)
 
 
 def scores(*values: float, name: str = "loss") -> Callable[[], Mapping[str, float]]:
@@ -272,7 +272,7 @@ def test_limits(tmp_path: Path, limits: dict[str, Any], step: int, validated: li
 def test_the_clock_counts_preparation(tmp_path: Path) -> None:
     model = make_model()
     config = replace(BASE, steps=0, minutes=1.0)
-    trainer: Trainer[Any] = Trainer(model, config, tmp_path, elapsed=61.0)
+    trainer: Trainer[Any] = Trainer(model, config, tmp_path, dtype=torch.float32, elapsed=61.0)
     trainer.fit(Copies(), scores(1.0))
     assert trainer.progress.step == 0
 
@@ -356,7 +356,7 @@ def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
 def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     make_trainer(tmp_path).fit(Copies(), scores(1.0))
     other = build_seq2seq(Seq2SeqConfig(embedding_size=4), VOCABULARY, VOCABULARY)
-    trainer: Trainer[Any] = Trainer(other, BASE, tmp_path)
+    trainer: Trainer[Any] = Trainer(other, BASE, tmp_path, dtype=torch.float32)
     latest = trainer.checkpoints.latest()
     assert latest is not None
     text = r"^checkpoint step-0000004: bridge\.layers\.0\.bias is \[16\]|\[8\], the model's is"
@@ -453,7 +453,7 @@ def make_text_trainer(folder: Path, config: TrainConfig = BASE, **noise: Any) ->
         activation=2.0,
         slowness=1.0,
     )
-    return Trainer(build_language_model(settings, VOCABULARY), config, folder)
+    return Trainer(build_language_model(settings, VOCABULARY), config, folder, dtype=torch.float32)
 
 
 def text_batches(**settings: Any) -> TextBatches:

@@ -86,7 +86,8 @@ class Translation:
 class Translator:
     """Translates texts.
 
-    >>> translator = Translator.load("runs/quickstart")  # doctest: +SKIP
+    >>> import seq2seq
+    >>> translator = seq2seq.Translator.load("runs/quickstart")  # doctest: +SKIP
     >>> translator("Your order arrives on May 4, 2021.")[0].text  # doctest: +SKIP
     'Seu pedido chega em 4 de maio de 2021.'
     """
