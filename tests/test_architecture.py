@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import quantiles
 
 import pytest
+from PIL import Image
 
+from docs import architecture
 from seq2seq.tasks.registry import TASKS
 from tests.structure import (
     GRAPH,
@@ -23,7 +25,11 @@ from tests.structure import (
     tree,
 )
 
-HELD = [path for name in ("seq2seq", "recipes", "data") for path in (ROOT / name).rglob("*.py")]
+HELD = [
+    path
+    for name in ("seq2seq", "recipes", "data", "docs", "examples")
+    for path in (ROOT / name).rglob("*.py")
+]
 MOST_PAIRS, MOST_LINES, LONGEST, USUALLY_LONGEST = 75, 450, 40, 16
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -176,6 +182,19 @@ def test_no_function_and_no_file_is_long(path: Path) -> None:
 def test_nine_of_ten_functions_are_short() -> None:
     lengths = [length(function) for path in MODULES.values() for function in functions(path)]
     assert quantiles(lengths, n=10)[-1] <= USUALLY_LONGEST
+
+
+def test_the_table_of_the_document_is_the_graph() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+    shown = {part: set(others.replace(",", " ").split()) for part, others in rows}
+    assert shown == architecture.graph()
+
+
+def test_the_picture_of_the_document_is_that_of_the_source() -> None:
+    with Image.open(architecture.PICTURE) as picture:
+        shown = picture.info["Description"]
+    assert shown == architecture.fingerprint(), "draw it again: python -m docs.architecture"
 
 
 def test_every_task_is_where_the_registry_says() -> None:

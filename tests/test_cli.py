@@ -777,7 +777,7 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         ),
         (
             "evaluate run --pairs short.tsv --source test.de --reference test.en",
-            "--pairs: must be left out beside --source and --reference",
+            "--pairs: must be left out where --source and --reference are given",
         ),
         (
             "evaluate run --pairs test.de",

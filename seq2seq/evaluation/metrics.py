@@ -69,9 +69,10 @@ def chrf(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sc
 
 
 def ter(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Counts the edits, shifts included, per reference word (Snover et al. 2006); less is better.
+    """Returns the edits, shifts included, per 100 reference words (Snover et al. 2006).
 
-    As everywhere here, case counts unless ``lowercase``; sacreBLEU's own TER lowercases by default.
+    Less is better. As everywhere here, case counts unless ``lowercase``; sacreBLEU's own TER
+    lowercases by default.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
@@ -80,7 +81,7 @@ def ter(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sco
 
 
 def exact_match(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Counts the hypotheses that equal their reference.
+    """Returns the percentage of hypotheses that equal their reference.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
@@ -90,7 +91,7 @@ def exact_match(hypotheses: Texts, references: Texts, *, lowercase: bool = False
 
 
 def wer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Counts the lines that are not their reference: each is a word; less is better.
+    """Returns the percentage of lines, each a word, that are not their reference; less is better.
 
     Not the word error rate of speech recognition, which counts edits of words inside a line.
 
@@ -102,7 +103,7 @@ def wer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sco
 
 
 def per(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Counts the edits per reference symbol, where spaces part symbols; less is better.
+    """Returns the edits per 100 reference symbols, which spaces part; less is better.
 
     Edits and symbols are summed over the corpus first, so that long lines weigh more.
 
@@ -113,7 +114,7 @@ def per(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sco
 
 
 def cer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Counts the edits per reference character, as :func:`per` does; less is better.
+    """Returns the edits per 100 reference characters, as :func:`per` does; less is better.
 
     Characters are Unicode's code points as they stand: a composed letter is not a decomposed one.
 
@@ -151,7 +152,7 @@ def _error_rate(
     )
     edits = sum(map(Levenshtein.distance, expected, found))
     length = sum(map(len, expected))
-    # As sacreBLEU's TER: anything in place of nothing is all wrong.
+    # As sacreBLEU's TER: where all references are empty, any output is all wrong.
     value = 100 * edits / length if length else 100.0 * bool(edits)
     details = (f"unit:{unit}", f"rapidfuzz:{rapidfuzz.__version__}")
     return Score(name, value, _signature(len(references), lowercase, *details))
@@ -170,7 +171,7 @@ def require_pairs(hypotheses: Texts, references: Texts) -> tuple[Sequence[str], 
     """Returns both sides as lists of texts.
 
     Raises:
-        DataError: A hypothesis lacks its reference, or there is none.
+        DataError: The two sides differ in number, or are empty.
     """
     hypotheses, references = as_texts(hypotheses), as_texts(references)
     if len(hypotheses) != len(references):

@@ -96,21 +96,21 @@ def text_scores(
 ) -> list[Score]:
     """Returns the scores of a text: read as a whole, and window by window.
 
-    Characters that no token keeps cost nothing, nor does it cost much to tell that a token is
-    unknown: signatures name the share of ``unknown`` tokens, and a pipeline that is not
-    ``lossless``.
+    Two things make the loss too low: characters that the pipeline drops are never predicted, and
+    the unknown symbol is easier to predict than the real token. So signatures show the share of
+    ``unknown`` tokens, and ``lossy`` where the pipeline is not ``lossless``.
     """
-    cheap = (f"|unknown:{unknown:.2g}" if unknown else "") + ("" if lossless else "|lossy")
+    caveats = (f"|unknown:{unknown:.2g}" if unknown else "") + ("" if lossless else "|lossy")
 
-    def both(way: str, loss: Loss, state: str) -> list[Score]:
-        signature = f"tokens:{loss.tokens}|characters:{characters}|state:{state}{cheap}"
+    def of_tokens_and_characters(suffix: str, loss: Loss, state: str) -> list[Score]:
+        signature = f"tokens:{loss.tokens}|characters:{characters}|state:{state}{caveats}"
         return [
-            Score(f"nats per token{way}", loss.per_token, signature, 4),
-            Score(f"bits per character{way}", loss.bits / characters, signature, 4),
+            Score(f"nats per token{suffix}", loss.per_token, signature, 4),
+            Score(f"bits per character{suffix}", loss.bits / characters, signature, 4),
         ]
 
-    scores = both("", carried, "carried")
+    scores = of_tokens_and_characters("", carried, "carried")
     scores.append(Score("perplexity", math.exp(carried.per_token), scores[0].signature, 3))
     if windows is not None:
-        scores += both(", windows", windows, f"zero every {window} tokens")
+        scores += of_tokens_and_characters(", windows", windows, f"zero every {window} tokens")
     return scores

@@ -17,27 +17,27 @@ from seq2seq.tensors import Padded, Step
 class Memories:
     """What each model looks at."""
 
-    each: tuple[Memory, ...]
+    of_models: tuple[Memory, ...]
 
     def select(self, rows: Int[Tensor, "R"]) -> "Memories":
         """Returns the memories of the given sequences."""
-        return Memories(tuple(each.select(rows) for each in self.each))
+        return Memories(tuple(memory.select(rows) for memory in self.of_models))
 
 
 @dataclass(frozen=True)
 class States:
     """What each model remembers between two steps."""
 
-    each: tuple[DecoderState, ...]
+    of_models: tuple[DecoderState, ...]
 
     def select(self, rows: Int[Tensor, "Q"]) -> "States":
         """Returns the states of the given rows."""
-        return States(tuple(each.select(rows) for each in self.each))
+        return States(tuple(state.select(rows) for state in self.of_models))
 
 
 @runtime_checkable
 class Member(Protocol):
-    """A model that translates, folded or not."""
+    """A model that translates, with or without weights folded for search."""
 
     @property
     def device(self) -> torch.device:
@@ -51,7 +51,7 @@ class Member(Protocol):
     def step(
         self, memory: Memory, state: DecoderState, tokens: Int[Tensor, "B K"]
     ) -> Step[DecoderState]:
-        """Reads one token of ``K`` beams a sequence."""
+        """Reads one token for each of the ``K`` beams of every sequence."""
         ...
 
 
@@ -72,9 +72,9 @@ class Ensemble:
         return Memories(memories), States(states)
 
     def step(self, memory: Memories, state: States, tokens: Int[Tensor, "B K"]) -> Step[States]:
-        """Reads one token of ``K`` beams a sequence and scores all that may follow."""
+        """Reads one token for each of the ``K`` beams of every sequence, and scores the next."""
         steps = [
-            model.step(memory.each[index], state.each[index], tokens)
+            model.step(memory.of_models[index], state.of_models[index], tokens)
             for index, model in enumerate(self.models)
         ]
         log_probs = torch.stack([step.log_probs for step in steps]).logsumexp(0)  # [B, K, V]

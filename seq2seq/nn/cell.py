@@ -1,7 +1,12 @@
 """What every recurrent cell is: one layer in one direction, and its twin for search.
 
 A layer's state is one tensor ``[B, N*D]``: the hidden vector, followed by the cell vector of an
-LSTM or SRU. The cells themselves are in :mod:`seq2seq.nn.cells`.
+LSTM or SRU. The cells themselves are in :mod:`seq2seq.nn.cells`. To fold a cell is to work out
+beforehand what search would otherwise compute from fixed weights at each step.
+
+Shapes: B sequences, R rows (sequences times beams), T steps, F input features, D hidden size,
+N state vectors (:attr:`Cell.states`), ND = N*D, G pre-activations of all gates, V ids, E size of an
+id's vector.
 """
 
 from abc import ABC, abstractmethod
@@ -15,10 +20,10 @@ from torch.nn import functional
 from seq2seq.nn.folding import folds
 from seq2seq.nn.linear import SearchPrecision, linear
 
-TABLE_BYTES = 2**28
-"""A larger table of pre-activations would cost more memory than it saves time."""
+MOST_TABLE_BYTES = 2**28
+"""Of a table of pre-activations; for a larger one the time saved is not worth the memory."""
 HALF, TWO = torch.tensor(0.5), torch.tensor(2.0)
-"""As tensors: torch takes longer to wrap a number than to multiply one row by it."""
+"""Kept as tensors: torch takes longer to convert a number than to multiply a small row by it."""
 
 
 def last(values: Float[Tensor, "B T F"], lengths: Int[Tensor, "B"] | None) -> Float[Tensor, "B F"]:
@@ -35,8 +40,8 @@ def padded_steps(values: Shaped[Tensor, "B T F"], lengths: Int[Tensor, "B"]) -> 
 
 
 @runtime_checkable
-class FoldedCell(Protocol):
-    """A cell for search.
+class SearchCell(Protocol):
+    """What search asks of a cell, folded or not.
 
     Besides the inputs it is given the ids that they stand for, or None: the first layer looks up
     what its weights make of each id.
@@ -66,7 +71,7 @@ class Cell(nn.Module):
     """One recurrent layer in one direction.
 
     A subclass says how it runs over sequences and how it makes one step. It may add
-    ``fold(vectors, precision, bounded)``, which returns a :class:`FoldedCell`; without it, search
+    ``fold(vectors, precision, bounded)``, which returns a :class:`SearchCell`; without it, search
     uses :meth:`forward` and :meth:`step`.
     """
 
@@ -75,7 +80,8 @@ class Cell(nn.Module):
     recurrent: ClassVar[bool] = False
     """Whether there are recurrent weights, which ``weight_drop`` can leave out."""
     bounded: ClassVar[bool] = False
-    """Whether all outputs lie in [-1, 1]: eight-bit products then need no scale of each row."""
+    """Whether all outputs lie in [-1, 1]: products of eight-bit integers can then use one fixed
+    scale instead of one a row."""
 
     def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
         super().__init__()
@@ -104,18 +110,18 @@ class Cell(nn.Module):
 
 def fold_cell(
     cell: Cell, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
-) -> FoldedCell:
+) -> SearchCell:
     """Returns a cell for search: folded, or with its own methods.
 
     Args:
         cell: The cell.
         vectors: For the first layer, the vectors of all ids.
-        precision: The numbers of the products.
+        precision: The number format of the products, such as float32 or int8.
         bounded: Whether all inputs lie in [-1, 1].
     """
     if not folds(cell, "forward", "step"):
         return _Unfolded(cell)
-    folded: FoldedCell = cell.fold(vectors, precision, bounded)  # type: ignore[operator]
+    folded: SearchCell = cell.fold(vectors, precision, bounded)  # type: ignore[operator]
     return folded
 
 
@@ -147,9 +153,10 @@ class _Unfolded:
 
 
 class Folded(ABC):
-    """A cell whose products with the inputs are made apart from its recurrence.
+    """A cell that works ``weight @ inputs + bias`` out before its recurrence.
 
-    Where ``vectors`` are given, the products of all ids are one table, biases added.
+    Where ``vectors`` are given, and the table is not too large, this is done once for every id;
+    ``linear`` then multiplies only the input columns after the id's vector.
     """
 
     def __init__(
@@ -163,7 +170,7 @@ class Folded(ABC):
     ) -> None:
         self.hidden_size = hidden_size
         self.table, self.bias, self.width = None, bias, 0
-        if vectors is not None and len(vectors) * bias.nbytes <= TABLE_BYTES:
+        if vectors is not None and len(vectors) * bias.nbytes <= MOST_TABLE_BYTES:
             self.width = vectors.shape[1]
             self.table = functional.linear(vectors, weight[:, : self.width], bias)  # [V, G]
         rest = weight[:, self.width :]
@@ -176,12 +183,15 @@ class Folded(ABC):
         state: Float[Tensor, "R ND"],
         inputs: Float[Tensor, "R F"],
     ) -> Float[Tensor, "R ND"]:
-        """Returns the new state, given the products; it may overwrite these."""
+        """Returns the new state; may overwrite ``products``, but not ``state``.
+
+        ``inputs`` are for cells that let them through beside their recurrence.
+        """
 
     def products(
         self, ids: Int[Tensor, "R"] | None, inputs: Float[Tensor, "R F"]
     ) -> Float[Tensor, "R G"]:
-        """Returns the pre-activations that the inputs make; the ids' own are in the table."""
+        """Returns ``weight @ inputs + bias``; the part of the ids is looked up in the table."""
         if self.table is None or ids is None:
             base = self.bias
         else:
@@ -222,6 +232,6 @@ class Folded(ABC):
 def tanh_(values: Tensor) -> Tensor:
     """Takes the tanh in place: ``2 (sigmoid(2 x) - 1/2)``, to rounding.
 
-    On a processor torch's sigmoid is six times as fast as its tanh.
+    On a CPU torch's sigmoid is six times as fast as its tanh.
     """
     return values.mul_(TWO).sigmoid_().sub_(HALF).mul_(TWO)

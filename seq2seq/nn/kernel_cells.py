@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from seq2seq.nn.cell import HALF, TWO, Cell, Folded, FoldedCell, last, padded_steps, tanh_
+from seq2seq.nn.cell import HALF, TWO, Cell, Folded, SearchCell, last, padded_steps, tanh_
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.linear import SearchPrecision, linear
 
@@ -123,8 +123,8 @@ class Lstm(KernelCell):
 
     def fold(
         self, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
-    ) -> FoldedCell:
-        """Packs the weights; see :class:`FoldedCell`."""
+    ) -> SearchCell:
+        """Packs the weights; see :class:`SearchCell`."""
         return _FoldedLstm(self, vectors, precision, bounded)
 
 
@@ -137,8 +137,8 @@ class Gru(KernelCell):
 
     def fold(
         self, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
-    ) -> FoldedCell:
-        """Packs the weights; see :class:`FoldedCell`."""
+    ) -> SearchCell:
+        """Packs the weights; see :class:`SearchCell`."""
         return _FoldedGru(self, vectors, precision, bounded)
 
 
@@ -151,8 +151,8 @@ class Simple(KernelCell):
 
     def fold(
         self, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
-    ) -> FoldedCell:
-        """Packs the weights; see :class:`FoldedCell`."""
+    ) -> SearchCell:
+        """Packs the weights; see :class:`SearchCell`."""
         return _FoldedSimple(self, vectors, precision, bounded)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from seq2seq.errors import OneOf, require, require_name
-from seq2seq.nn.cell import Cell, FoldedCell, fold_cell
+from seq2seq.nn.cell import Cell, SearchCell, fold_cell
 from seq2seq.nn.cells import CELLS
 from seq2seq.nn.dropout import dropout_mask, dropped
 from seq2seq.nn.linear import SearchPrecision
@@ -194,7 +194,7 @@ class FoldedRecurrent:
         """``vectors`` are those of all ids, if the first layer sees ids."""
         self.stack = stack
 
-        def fold(index: int, cell: Cell) -> FoldedCell:
+        def fold(index: int, cell: Cell) -> SearchCell:
             first = index == 0
             bounded = stack.bounded and not first
             return fold_cell(cell, vectors if first else None, precision, bounded)

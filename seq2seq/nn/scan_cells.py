@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.nn.cell import Cell, Folded, FoldedCell, last, padded_steps
+from seq2seq.nn.cell import Cell, Folded, SearchCell, last, padded_steps
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.nn.rows import row_linear
 from seq2seq.nn.scan import scan
@@ -85,8 +85,8 @@ class ScanCell(Cell):
 
     def fold(
         self, vectors: Float[Tensor, "V E"] | None, precision: SearchPrecision, bounded: bool
-    ) -> FoldedCell:
-        """Packs the weights; see :class:`FoldedCell`."""
+    ) -> SearchCell:
+        """Packs the weights; see :class:`SearchCell`."""
         return _FoldedScan(self, vectors, precision, bounded)
 
     def _split(self, products: Float[Tensor, "*B G"]) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
 from seq2seq.text.normalizers import NORMALIZERS, Normalizers
 from seq2seq.text.subword import SubwordKind, SubwordTokenizer
-from seq2seq.text.tokenizer import Texts, Tokenizer
+from seq2seq.text.tokenizer import TextSource, Tokenizer
 from seq2seq.text.tokenizers import SUBWORDS, TOKENIZERS, load_tokenizer
 from seq2seq.text.vocab import Vocabulary
 
@@ -25,7 +25,7 @@ UNKNOWN = "\u2047"
 """Stands in decoded text for a token that the vocabulary lacks."""
 
 CHARACTERS_AT_ONCE = 2**18
-"""Characters cut at once: as many texts as that are in memory with their tokens."""
+"""Texts are tokenized in chunks of about this many characters, which bounds the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class PipelineConfig:
     tokenizer: Annotated[str, OneOf(TOKENIZERS)] = "unigram"
     """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
     vocab_size: int | None = None
-    """Number of tokens, special symbols left out; 0 takes all, but not for unigram and bpe; none:
-    8000 for subwords and words, all for the others."""
+    """Number of tokens, special symbols left out. 0 keeps all, which unigram and bpe do not allow.
+    none: 8000 for subwords and words, all for the other tokenizers."""
     min_count: int = 1
     """How often a token must be seen in training; rarer ones are unknown."""
     normalizers: tuple[Annotated[str, OneOf(NORMALIZERS)], ...] = ()
@@ -89,10 +89,12 @@ class PipelineConfig:
         require(len(set(self.tags)) == len(self.tags), "tags", "all different", list(self.tags))
         for key in ("model_file", "split_digits", "sampling"):
             value = getattr(self, key)
-            require(subwords or not value, key, "left out unless for unigram or bpe", value)
+            require(
+                subwords or not value, key, "left out unless tokenizer is unigram or bpe", value
+            )
 
 
-def _again(texts: str | Iterable[str] | Texts) -> Texts:
+def _as_source(texts: str | Iterable[str] | TextSource) -> TextSource:
     """Returns a function which gives the texts from the beginning at each call."""
     if callable(texts):
         return texts
@@ -124,13 +126,21 @@ def _weight(text: str) -> int:
 def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
     """Returns the language tag that ``text`` begins with, if any, and the rest.
 
-    A tag stands before one space and something more, or alone: so only one text has these parts.
+    A tag counts only if it is the whole text, or if a space and more text follow: no two texts
+    then have the same tag and rest.
     """
     head, _, rest = text.partition(" ")
     return (head, rest) if head in tags and (rest or head == text) else (None, text)
 
 
-def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenizer:
+def _join_tag(tag: str | None, text: str, has_tokens: bool) -> str:
+    """Undoes :func:`_cut_tag`."""
+    if tag is None:
+        return text
+    return f"{tag} {text}" if has_tokens else tag
+
+
+def _train_tokenizer(config: PipelineConfig, texts: TextSource, key: str) -> Tokenizer:
     kind = config.subword_kind
     if kind is None:
         return TOKENIZERS[config.tokenizer]()
@@ -150,7 +160,7 @@ def _train_tokenizer(config: PipelineConfig, texts: Texts, key: str) -> Tokenize
 
 
 def train_tokenizer(
-    config: PipelineConfig, texts: str | Iterable[str] | Texts, *, key: str = "source"
+    config: PipelineConfig, texts: str | Iterable[str] | TextSource, *, key: str = "source"
 ) -> Tokenizer:
     """Makes the tokenizer of ``config``; for a joint one, chain the texts of both sides.
 
@@ -158,7 +168,7 @@ def train_tokenizer(
         ConfigError: The size of the vocabulary is too small for the characters of the text.
         DataError: There is no text, or the user's own model cannot be used.
     """
-    return _train_tokenizer(config, _again(texts), key)
+    return _train_tokenizer(config, _as_source(texts), key)
 
 
 @dataclass(frozen=True)
@@ -178,7 +188,7 @@ class Pipeline:
     def train(
         cls,
         config: PipelineConfig,
-        texts: str | Iterable[str] | Texts,
+        texts: str | Iterable[str] | TextSource,
         *,
         key: str = "source",
         trim: bool = False,
@@ -198,21 +208,22 @@ class Pipeline:
             ConfigError: The size of the vocabulary is too small for the characters of the text.
             DataError: There is no text, or the user's own model cannot be used.
         """
-        again = _again(texts)
-        tokenizer = tokenizer or _train_tokenizer(config, again, key)
+        source = _as_source(texts)
+        tokenizer = tokenizer or _train_tokenizer(config, source, key)
         if isinstance(tokenizer, SubwordTokenizer):
             tokenizer = replace(tokenizer, sampling=config.sampling)
-        bare = cls(Normalizers(config.normalizers), tokenizer, Vocabulary((), config.tags))
+        untrained = cls(Normalizers(config.normalizers), tokenizer, Vocabulary((), config.tags))
         if tokenizer.alphabet is not None and (config.sampling or not trim):
-            return replace(bare, vocabulary=Vocabulary(tokenizer.alphabet, config.tags))
-        counts = bare._count(again())
+            return replace(untrained, vocabulary=Vocabulary(tokenizer.alphabet, config.tags))
+        counts = untrained._count(source())
         if not counts:
             raise DataError(f"{key}: no training text: every line is blank")
+        # A finite alphabet is only trimmed to what the texts use.
         unlimited = tokenizer.alphabet is not None or config.size == 0
         vocabulary = Vocabulary.build(
             counts, None if unlimited else config.size, config.min_count, config.tags
         )
-        return replace(bare, vocabulary=vocabulary)
+        return replace(untrained, vocabulary=vocabulary)
 
     def _count(self, texts: Iterable[str]) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -282,23 +293,23 @@ class Pipeline:
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Returns the text of each row up to its end symbol; unknown tokens become ⁇."""
         tags = self.vocabulary.tag_ids.values()
-        heads, tails = [], []
+        first, rest = [], []
         for row in rows:
             ids = [index for index in takewhile(EOS.__ne__, row) if index not in (PAD, BOS)]
-            tagged = ids[:1] and ids[0] in tags
-            heads.append(self.tokens(ids[:1])[0] if tagged else None)
-            tails.append(self._shown(ids[1:] if tagged else ids))
-        texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(tails)]
+            tagged = bool(ids) and ids[0] in tags
+            first.append(self.tokens(ids[:1])[0] if tagged else None)
+            rest.append(self._tokens_to_join(ids[1:] if tagged else ids))
+        texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(rest)]
         return [
-            text if head is None else f"{head} {text}" if tail else head
-            for head, tail, text in zip(heads, tails, texts, strict=True)
+            _join_tag(tag, text, bool(tokens))
+            for tag, tokens, text in zip(first, rest, texts, strict=True)
         ]
 
     def restored(self, texts: str | Sequence[str]) -> list[str]:
-        """Returns texts with what decoding restores, and nothing else, done to them.
+        """Applies only the restoring step of decoding to texts.
 
-        So are references compared with decoded texts: decomposed letters are composed where
-        decoding composes them, but what other normalisers take away stays a difference.
+        References are so compared with decoded texts: their letters are composed where decoding
+        composes them, but what other normalisers take away (case, say) stays a difference.
         """
         return [self.normalizers.restore(text) for text in as_texts(texts)]
 
@@ -310,8 +321,8 @@ class Pipeline:
         ids = [index for index in range(len(self)) if index not in (PAD, BOS, EOS)]
         return dict(zip(ids, self.decode([[index] for index in ids]), strict=True))
 
-    def _shown(self, ids: Sequence[int]) -> list[str]:
-        """Returns the tokens of ``ids`` as text is made from them."""
+    def _tokens_to_join(self, ids: Sequence[int]) -> list[str]:
+        """Returns the tokens of ``ids`` for the tokenizer to join: ⁇ for unknown ones."""
         tokens = zip(ids, self.tokens(ids), strict=True)
         return [UNKNOWN if index == UNK else token for index, token in tokens]
 

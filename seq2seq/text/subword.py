@@ -18,7 +18,7 @@ from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.lists import as_texts
 from seq2seq.text import storage
 from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
-from seq2seq.text.tokenizer import FILE, Texts
+from seq2seq.text.tokenizer import FILE, TextSource
 
 SubwordKind = Literal["unigram", "bpe"]
 MODEL_FILE = "tokenizer.model"
@@ -35,7 +35,8 @@ _ESCAPE = "\U0010fffd"
 _ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": META}
 
 UNFINISHED = ("\N{REPLACEMENT CHARACTER}", _ESCAPE)
-"""How a text ends whose last character may lack tokens."""
+"""Endings of a text, decoded in part, whose last character is not whole: more byte tokens, or the
+second half of an escape, may follow."""
 
 
 def _escape(text: str) -> str:
@@ -66,7 +67,7 @@ _FIXED_SETTINGS: dict[str, Any] = {
 }
 
 
-def _fit(texts: Texts, settings: Mapping[str, Any]) -> bytes:
+def _fit(texts: TextSource, settings: Mapping[str, Any]) -> bytes:
     """Returns a new SentencePiece model, the same for the same texts and settings."""
     failures: list[Exception] = []
 
@@ -125,7 +126,7 @@ class SubwordTokenizer:
     @classmethod
     def train(
         cls,
-        texts: Texts,
+        texts: TextSource,
         *,
         kind: SubwordKind,
         vocab_size: int,
@@ -175,10 +176,10 @@ class SubwordTokenizer:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         if not tokenizer._usable():
             raise DataError(f"{path}: is not a SentencePiece model")
-        if tokenizer._learned_as != kind:
-            found = tokenizer._learned_as or "word or char"
+        if tokenizer._detected_kind != kind:
+            other = tokenizer._detected_kind or "word or char"
             raise DataError(
-                f"{path}: is a {found} model, but tokenizer is {kind}; they must be the same"
+                f"{path}: is a {other} model, but tokenizer is {kind}; they must be the same"
             )
         return tokenizer
 
@@ -193,8 +194,8 @@ class SubwordTokenizer:
         return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
     @property
-    def _learned_as(self) -> SubwordKind | None:
-        """The kind of the model, told by what it can do."""
+    def _detected_kind(self) -> SubwordKind | None:
+        """The kind of the model: calls are tried that only unigram, or only bpe, models support."""
         with suppress(RuntimeError):
             self._processor.nbest_encode_as_pieces("a", 1)
             return "unigram"
@@ -247,18 +248,19 @@ class SubwordTokenizer:
             return self.encode(texts)
         rng = Random(seed)
         rows = self._unmerged(texts) if self.kind == "bpe" else self.encode(texts)
-        return [list(self._redrawn(row, rng)) for row in rows]
+        return [list(self._resample(row, rng)) for row in rows]
 
-    def _redrawn(self, row: list[str], rng: Random) -> Iterator[str]:
+    def _resample(self, row: list[str], rng: Random) -> Iterator[str]:
         """Cuts the words in a row of pieces anew; bytes and unknown characters stay."""
         pieces, bpe = self._pieces, self.kind == "bpe"
         draw = draw_merges if bpe else draw_path
 
-        def of_words(piece: str) -> bool:
+        def may_be_resampled(piece: str) -> bool:
+            # Rows of bpe are characters here; what is longer is a byte or a symbol never cut.
             return len(piece) == 1 if bpe else piece in pieces.scores
 
-        for cut, run in groupby(row, of_words):
-            if not cut:
+        for resampled, run in groupby(row, may_be_resampled):
+            if not resampled:
                 yield from run
                 continue
             for word in pieces.words("".join(run)):

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 FILE = "tokenizer.json"
-Texts: TypeAlias = Callable[[], Iterable[str]]
-"""Gives the texts of a corpus anew at each call."""
+TextSource: TypeAlias = Callable[[], Iterable[str]]
+"""A function that returns the texts of a corpus from the beginning at each call."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import torch
 from seq2seq.errors import ConfigError
 from seq2seq.tasks.translation.pipelines import Pipelines
 from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
-from tests.benchmarks import baseline, parts, scaling
+from tests.benchmarks import baseline, parts, scaling, trees
 from tests.benchmarks.bench import chosen, here, smaller, written
 from tests.benchmarks.compare import compared, differences, read, verdict
 from tests.benchmarks.shares import REST, kind_of
@@ -213,3 +213,14 @@ def test_every_size_of_the_scaling_is_measured() -> None:
     ]
     assert list(found["vocabulary"].rates) == [PROBE, "20", "30"]
     assert all(rate.least > 0 for part in found.values() for rate in part.rates.values())
+
+
+def test_trees_are_compared_by_the_ratios_of_their_rounds() -> None:
+    rates = {
+        ("beam", "ours"): {"old": [10.0, 20.0, 10.0], "new": [9.0, 18.0, 9.0]},
+        ("beam", "new only"): {"old": [], "new": [1.0]},
+        ("greedy", "ours"): {"old": [10.0, 10.0, 10.0], "new": [9.0, 10.0, 11.0]},
+    }
+    slow, same = trees.rows(rates)
+    assert slow == ("beam", "ours", "10", "9", "0.900", "0.900 to 0.900", "SLOWER")
+    assert same[4:] == ("1.000", "0.900 to 1.100", "")

@@ -18,7 +18,7 @@ from seq2seq.evaluation.plots import learning_curve
 from seq2seq.evaluation.plots.attention import plot_attention
 from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.evaluation.plots.style import INK
-from seq2seq.evaluation.plots.surprisal import COLUMNS, SHADES, _grid, plot_surprisal
+from seq2seq.evaluation.plots.surprisal import MOST_COLUMNS, SHADES, _grid, plot_surprisal
 from seq2seq.evaluation.tables import scores_json, scores_table
 
 SCORES = [Score("BLEU", 33.1249, "nrefs:1|tok:13a"), Score("exact", 5.0, "n:10|case:mixed")]
@@ -258,7 +258,7 @@ def test_the_grid_keeps_the_text(tokens: list[str]) -> None:
     cells = _grid(tokens)
     for index, token in enumerate(tokens):
         assert "".join(cell.text for cell in cells if cell.token == index) == token
-    assert all(cell.column + cell.width <= COLUMNS for cell in cells)
+    assert all(cell.column + cell.width <= MOST_COLUMNS for cell in cells)
     for left, right in pairwise(cells):
         follows = (right.row, right.column) == (left.row, left.column + left.width)
         assert follows or (right.row, right.column) == (left.row + 1, 0)

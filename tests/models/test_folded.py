@@ -21,6 +21,7 @@ from seq2seq.models.seq2seq import (
     build_seq2seq,
 )
 from seq2seq.nn import cell as cells
+from seq2seq.nn.attention import ATTENTIONS
 from seq2seq.nn.cells import CELLS
 from seq2seq.nn.decoder import DecoderConfig, DecoderState
 from seq2seq.nn.linear import SearchPrecision, has_int8
@@ -57,9 +58,19 @@ SOURCE = Padded(
 STEPS = torch.tensor([[[1, 4], [5, 6], [7, 8]], [[9, 9], [2, 4], [30, 39]]])
 
 
+ATTENDING = {
+    f"{attention}, input feeding {feeding}": {
+        "decoder": replace(PLAIN.decoder, attention=attention, input_feeding=feeding)
+    }
+    for attention in ATTENTIONS
+    for feeding in (False, True)
+}
+"""Every attention of the table, with and without input feeding."""
+
+
 def translator(cell: str, variant: str, dtype: torch.dtype = torch.double) -> Seq2Seq:
     torch.manual_seed(1)
-    config = replace(PLAIN, **VARIANTS[variant])
+    config = replace(PLAIN, **(VARIANTS | ATTENDING)[variant])
     config = replace(
         config,
         encoder=replace(config.encoder, cell=cell),
@@ -88,11 +99,18 @@ def scores(stepper: Seq2Seq | FoldedSeq2Seq) -> tuple[torch.Tensor, torch.Tensor
 def test_a_folded_translator_is_the_translator(
     cell: str, variant: str, table: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "TABLE_BYTES", table)
+    monkeypatch.setattr(cells, "MOST_TABLE_BYTES", table)
     for dtype, slack in ((torch.double, 1e-12), (torch.float32, 2e-5)):
         model = translator(cell, variant, dtype)
         for one, other in zip(scores(model.fold("float32")), scores(model), strict=True):
             assert_close(one, other, atol=slack, rtol=0)
+
+
+@pytest.mark.parametrize("variant", ATTENDING)
+def test_every_attention_is_searched_as_it_is(variant: str) -> None:
+    model = translator("gru", variant)
+    for one, other in zip(scores(model.fold("float32")), scores(model), strict=True):
+        assert_close(one, other, atol=1e-12, rtol=0)
 
 
 @pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")
@@ -129,7 +147,7 @@ def test_a_folded_language_model_is_the_language_model(cell: str, output_size: i
 @pytest.mark.parametrize("size", [20, 100, 128])
 @pytest.mark.parametrize("cell", CELLS)
 @torch.inference_mode()
-def test_rows_stand_apart_where_a_model_says_so(
+def test_rows_are_batch_invariant_where_a_model_says_so(
     cell: str, size: int, precision: SearchPrecision
 ) -> None:
     torch.manual_seed(1)

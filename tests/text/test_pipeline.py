@@ -258,15 +258,15 @@ def test_an_unknown_normalizer_is_named(tmp_path: Path) -> None:
         ({"tags": ("a", "a")}, r"tags: must be all different, got \['a', 'a'\]"),
         (
             {"tokenizer": "char", "sampling": 0.1},
-            r"sampling: must be left out unless for unigram or bpe, got 0.1",
+            r"sampling: must be left out unless tokenizer is unigram or bpe, got 0.1",
         ),
         (
             {"tokenizer": "char", "model_file": "own.model"},
-            r"model_file: must be left out unless for unigram or bpe, got 'own.model'",
+            r"model_file: must be left out unless tokenizer is unigram or bpe, got 'own.model'",
         ),
         (
             {"tokenizer": "char", "split_digits": True},
-            r"split_digits: must be left out unless for unigram or bpe, got True",
+            r"split_digits: must be left out unless tokenizer is unigram or bpe, got True",
         ),
     ],
 )

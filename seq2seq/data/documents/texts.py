@@ -67,7 +67,7 @@ class TextConfig:
             accepted = "text files or patterns, unless path is given"
             require(len(self.files) > 0, "files", accepted, list(self.files))
         else:
-            require(not self.files, "path", "left out beside files", self.path)
+            require(not self.files, "path", "left out where files are given", self.path)
         require(self.column != "", "column", "the name of a column", "")
         first, last = self.share
         accepted = "two numbers, 0 <= first < second <= 1"

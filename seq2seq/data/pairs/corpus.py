@@ -69,7 +69,9 @@ class CorpusConfig:
             fits = self.format in ("auto", TEXT)
             require(fits, "format", f"{TEXT} or auto for two files", self.format)
         else:
-            require(files == (None, None), "path", "left out beside source and target", self.path)
+            require(
+                files == (None, None), "path", "left out where source or target is given", self.path
+            )
             require(self.format != TEXT, "format", f"auto, {names_for_one_path()}", self.format)
         require(self.source_column != "", "source_column", "the name of a column", "")
         require(self.target_column != "", "target_column", "the name of a column", "")
@@ -120,7 +122,7 @@ Opener: TypeAlias = Callable[[CorpusConfig, Path], Corpus]
 """Opens a corpus; relative paths are relative to the folder."""
 
 
-def _is_none(path: str, folder: Path) -> bool:
+def _never_fits(path: str, folder: Path) -> bool:
     return False
 
 
@@ -131,8 +133,8 @@ class Format:
     open: Opener
     suffixes: tuple[str, ...] = ()
     """How names of such files end (``.gz`` may follow)."""
-    fits: Callable[[str, Path], bool] = _is_none
-    """Tells another way than by its suffix whether a path is of this format."""
+    fits: Callable[[str, Path], bool] = _never_fits
+    """Whether a path is of this format, for formats that no suffix tells."""
     described: str = ""
     """What it is called in messages, such as ``a folder of datasets``."""
 
@@ -195,7 +197,7 @@ def _columns(path: Path, header: list[str], config: CorpusConfig) -> tuple[int, 
     raise no_column(f"{path}: line 1", missing[0], header)
 
 
-@cache  # as above
+@cache  # told once a file, though a corpus is read several times
 def _tell_of_no_header(name: str, columns: int) -> None:
     log.info(
         "%s: no header with the names source and target: line 1 is a pair; of %d columns the "
@@ -219,8 +221,10 @@ def _open_folder(config: CorpusConfig, folder: Path) -> Corpus:
 
 
 def _open_hub(config: CorpusConfig, folder: Path) -> Corpus:
-    name, instead = config.path or "", "source and target to two text files"
-    return _of_table(name, load_from_hub(name, config.split, config.revision, instead), config)
+    name = config.path or ""
+    instead = "source and target to two text files"  # what a message says to set
+    table = load_from_hub(name, config.split, config.revision, instead)
+    return _of_table(name, table, config)
 
 
 def _of_table(name: str, table: Table, config: CorpusConfig) -> Corpus:

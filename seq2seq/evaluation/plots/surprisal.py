@@ -21,13 +21,14 @@ MONOSPACED = "DejaVu Sans Mono"  # comes with matplotlib
 FAINT = "#8a8a8a"
 # From predictable to surprising, light enough for text in INK: its contrast stays above 4.5.
 SHADES = ("#ffffff", "#fff2cc", "#ffd79a", "#fdb26f", "#f58b56")
-COLUMNS, FEWEST_COLUMNS, MOST_ROWS = 80, 64, 400
+MOST_COLUMNS, LEAST_COLUMNS, MOST_ROWS = 80, 64, 400
+"""Of the grid, in cells: rows break at the most; the heading needs the least."""
 CELL_WIDTH, ROW_HEIGHT = 0.08, 0.2
 """Inches; a cell is a whole number of dots wide at 150 dots per inch, and so is a letter."""
 LETTER_SIZE = 72 * CELL_WIDTH / 0.602
 """Points; a letter of :data:`MONOSPACED` is 0.602 of its size wide."""
 LEAST_RANGE = 6.0
-"""Bits of the deepest shade, or more: pictures of most texts share one scale."""
+"""The scale of colours ends at this many bits, or above: most texts share one scale."""
 
 
 class Cell(NamedTuple):
@@ -79,7 +80,7 @@ def plot_surprisal(
     rows = cells[-1].row + 1
     if rows > MOST_ROWS:
         raise DataError(f"surprisal: the text takes {rows} rows, a picture holds {MOST_ROWS}")
-    columns = max(FEWEST_COLUMNS, *(cell.column + cell.width for cell in cells))
+    columns = max(LEAST_COLUMNS, *(cell.column + cell.width for cell in cells))
     most = _most_bits(bits)
     with drawing() as family:
         figure = new_figure(columns * CELL_WIDTH, (rows + 2) * ROW_HEIGHT)
@@ -100,10 +101,10 @@ def _grid(tokens: Sequence[str]) -> list[Cell]:
     cells: list[Cell] = []
     row = column = 0
     for word in _words(clusters):
-        if column + sum(_width(text) for _, text in word) > COLUMNS and column > 0:
+        if column + sum(_width(text) for _, text in word) > MOST_COLUMNS and column > 0:
             row, column = row + 1, 0
         for token, text in word:
-            if column + _width(text) > COLUMNS:
+            if column + _width(text) > MOST_COLUMNS:
                 row, column = row + 1, 0
             cells.append(Cell(token, text, row, column, _width(text)))
             column += _width(text)

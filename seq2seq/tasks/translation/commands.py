@@ -118,7 +118,7 @@ def _test_set(options: Namespace, config: TranslationConfig) -> Corpus:
         raise ConfigError("--source: must come with --reference, and the other way round")
     if options.pairs is not None:
         if options.source is not None:
-            raise ConfigError("--pairs: must be left out beside --source and --reference")
+            raise ConfigError("--pairs: must be left out where --source and --reference are given")
         if format_of(options.pairs, Path()) is None:
             raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
         return open_corpus(CorpusConfig(path=options.pairs), Path())

@@ -392,7 +392,7 @@ def test_a_path_of_another_format_is_refused(path: str, tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({}, r"files: must be text files or patterns, unless path is given, got \[\]"),
-        ({"files": ("a",), "path": "b"}, "path: must be left out beside files, got 'b'"),
+        ({"files": ("a",), "path": "b"}, "path: must be left out where files are given, got 'b'"),
         ({"path": "a", "column": ""}, "column: must be the name of a column, got ''"),
         ({"path": "a", "limit": -1}, "limit: must be 0 or more, got -1"),
         *(

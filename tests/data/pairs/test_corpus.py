@@ -478,7 +478,10 @@ def test_unusable_hub_id_is_refused(
             "path: must be one file or folder with both sides, unless source and target are given",
         ),
         ({"source": "a"}, "path: must be one file or folder"),
-        ({"path": "a.tsv", "source": "b"}, "path: must be left out beside source and target, got"),
+        (
+            {"path": "a.tsv", "source": "b"},
+            "path: must be left out where source or target is given, got",
+        ),
         (
             {"source": "a", "target": "b", "format": "tsv"},
             "format: must be text or auto for two files, got 'tsv'",
