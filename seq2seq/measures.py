@@ -1,14 +1,12 @@
 """The names of all scores, and which way is better; nothing heavy is imported before its use."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2seq.lazy import imported
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A score of texts against references."""
 
     function: str | Callable[..., Any]

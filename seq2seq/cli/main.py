@@ -25,8 +25,8 @@ TASK = re.compile(r"^task: *[\"']?([\w-]+)", re.MULTILINE)
 def make_parser(words: Sequence[str] = ()) -> Parser:
     """Returns the parser of the whole command line.
 
-    A verb that several tasks serve gets the options of the run's task, where ``words`` name a run;
-    otherwise those of all.
+    Where there are ``words``, only the verb among them gets its options. One that several tasks
+    serve gets those of the run's task, if ``words`` name a run, otherwise those of all.
     """
     verbs = all_verbs()
     parser = Parser(
@@ -67,6 +67,9 @@ def _add_family(top: Any, family: str, verbs: Mapping[str, list[Served]]) -> Any
 def _add(verbs: Any, name: str, served: list[Served], words: Sequence[str]) -> None:  # noqa: ANN401
     """Adds a verb: as one task serves it, or as all do."""
     text = SHARED.get(name) or served[0].verb.help
+    if words and name not in words:  # listed only: its options are not asked for
+        verbs.add_parser(name, help=text, add_help=False)
+        return
     parser: Parser = verbs.add_parser(
         name,
         help=text,

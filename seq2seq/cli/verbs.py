@@ -2,8 +2,8 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.verb import Verb, metric_options
@@ -192,8 +192,7 @@ FAMILIES = {
 """Verbs that only have verbs below them."""
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """A verb as some tasks serve it."""
 
     verb: Verb

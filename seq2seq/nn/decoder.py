@@ -185,6 +185,7 @@ class FoldedDecoder:
         self.layers = FoldedRecurrent(decoder.layers, self.vectors, precision)
         project = decoder.output_projection
         self.project = None if project is None else linear(project.weight, precision)
+        self.bias = None if project is None else project.bias
         bounded = project is not None or decoder.layers.bounded
         self.scores = fold_head(head, precision, bounded)
 
@@ -216,6 +217,6 @@ class FoldedDecoder:
         """Looks at the memory, and makes one vector of what it saw and the hidden vector."""
         seen, looked = self.decoder.look(hidden, memory)
         rows = seen.flatten(0, 1)  # [B*K, H+D]
-        if self.project is None or self.decoder.output_projection is None:
+        if self.project is None or self.bias is None:
             return rows, looked
-        return tanh_(self.project(rows, self.decoder.output_projection.bias)), looked
+        return tanh_(self.project(rows, self.bias)), looked

@@ -22,11 +22,12 @@ SPECIALS = tuple(range(EOS))
 
 def never(ids: Sequence[int]) -> Rule:
     """Makes the rule by which some tokens never follow."""
+    never_follow = torch.tensor(ids, dtype=torch.long)
 
     def rule(
         log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
     ) -> None:
-        log_probs[..., list(ids)] = -torch.inf
+        log_probs.index_fill_(2, never_follow.to(log_probs.device), -torch.inf)
 
     return rule
 

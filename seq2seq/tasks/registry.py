@@ -3,13 +3,11 @@
 Modules are named as text, so that the command line can show its help without loading them.
 """
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Where a task is."""
 
     task: str
