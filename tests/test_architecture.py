@@ -62,10 +62,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 LAZY = {
     "__init__": {"importlib"},
+    "cli.main": {"logging", "traceback"},
     "data.tables": {"datasets"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
 }
-"""Imports inside functions: what would make `--help`, or every run, wait for seconds."""
+"""Imports inside functions: what would make `--help`, or every run, wait."""
 
 ABOVE_TASKS = [name for name in MODULES if part_of(name) in ("cli", "experiment", "__main__")]
 

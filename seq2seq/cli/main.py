@@ -2,11 +2,9 @@
 
 import argparse
 import io
-import logging
 import os
 import re
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,11 +148,11 @@ def task_in(folder: Path) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or what the error says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    _log_to_stderr()
     if isinstance(sys.stdout, io.TextIOWrapper):  # texts are UTF-8 whatever the terminal's locale
         sys.stdout.reconfigure(encoding="utf-8")
     try:
         options = make_parser(words).parse_args(words)
+        _log_to_stderr()
         imported(_verb(options).run)(options)
         sys.stdout.flush()
     except Seq2SeqError as error:
@@ -192,6 +190,8 @@ def _verb(options: argparse.Namespace) -> Verb:
 def _fail(error: BaseException, text: str, code: int, debug: bool) -> int:
     """Prints one line, or the traceback."""
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     else:
         print(f"seq2seq: {text}", file=sys.stderr)
@@ -200,6 +200,8 @@ def _fail(error: BaseException, text: str, code: int, debug: bool) -> int:
 
 def _log_to_stderr() -> None:
     """Shows the package's log, one line each."""
+    import logging
+
     log = logging.getLogger("seq2seq")
     if not log.handlers:
         handler = logging.StreamHandler()
