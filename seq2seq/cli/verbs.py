@@ -29,7 +29,8 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", default="best", metavar="NAME", help="best, last, a step, or a name"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    devices = ("auto", "cpu", "cuda", "cuda-graphs")
+    parser.add_argument("--device", choices=devices, default="auto")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
 
 

@@ -234,4 +234,6 @@ def tanh_(values: Tensor) -> Tensor:
 
     On a CPU torch's sigmoid is six times as fast as its tanh.
     """
+    if values.is_cuda:
+        return values.tanh_()  # one kernel instead of four
     return values.mul_(TWO).sigmoid_().sub_(HALF).mul_(TWO)

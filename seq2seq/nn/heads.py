@@ -1,7 +1,8 @@
 """Heads: vectors become a distribution, with its loss."""
 
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,8 @@ from seq2seq.nn.linear import SearchPrecision, linear
 from seq2seq.nn.rows import filled
 from seq2seq.tensors import Padded
 
+IGNORED = -1
+"""Stands for the target of a row that is padding."""
 Scores: TypeAlias = Callable[[Float[Tensor, "R O"]], Float[Tensor, "R V"]]
 """Gives the log-probabilities of all tokens for some rows of features."""
 
@@ -54,10 +57,15 @@ class TokenHead(Head):
         self, features: Float[Tensor, "B T O"], targets: Padded, smoothing: float = 0.0
     ) -> Float[Tensor, ""]:
         """Returns the summed cross-entropy of the real target steps, in nats."""
-        real = targets.real  # [R]: places of the real steps among B*T
-        seen = features.flatten(0, 1).index_select(0, real)  # [R, O]
-        wanted = targets.values.flatten().index_select(0, real)  # [R]
-        return smoothed_cross_entropy(seen, self.weight, self.bias, wanted, smoothing)
+        seen, wanted = features.flatten(0, 1), targets.values.flatten()  # [B*T, O], [B*T]
+        if targets.fixed:
+            wanted = wanted.masked_fill(~targets.valid.flatten(), IGNORED)
+        else:
+            real = targets.real  # [R]: places of the real steps among B*T
+            seen, wanted = seen.index_select(0, real), wanted.index_select(0, real)
+        return smoothed_cross_entropy(
+            seen, self.weight, self.bias, wanted, smoothing, ignoring=targets.fixed
+        )
 
     def fold(self, precision: SearchPrecision, bounded: bool) -> "FoldedTokenHead":
         """Packs the weights; ``bounded`` says that features lie in [-1, 1]."""
@@ -92,16 +100,19 @@ def smoothed_cross_entropy(
     bias: Float[Tensor, "V"],
     targets: Int[Tensor, "R"],
     smoothing: float,
+    *,
+    ignoring: bool = False,
 ) -> Float[Tensor, ""]:
     """Returns the summed label-smoothed cross-entropy of a linear layer's softmax, in nats.
 
     The target has ``1 - smoothing`` of the mass, all tokens share the rest equally (Szegedy et
-    al. 2016, section 7). Logits are made a few hundred rows at a time and never kept.
+    al. 2016, section 7). With ``ignoring``, rows whose target is :data:`IGNORED` count nothing.
+    Logits are made a few hundred rows at a time (on a GPU, thousands) and never kept.
     """
     # Asked here: inside, no gradient is ever wanted, and the inputs' flags say nothing of no_grad.
     learning = torch.is_grad_enabled()
     total: Tensor = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features, weight, bias, targets, smoothing, learning
+        features, weight, bias, targets, smoothing, learning, ignoring
     )
     return total
 
@@ -113,7 +124,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     own type.
     """
 
-    ROWS = 512
+    ROWS: ClassVar[dict[str, int]] = defaultdict(lambda: 8192, cpu=512)
+    """Rows of a chunk, by device: as many as stay in a processor's cache, or as keep a GPU busy."""
 
     @staticmethod
     def forward(
@@ -124,6 +136,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
         learning: bool,
+        ignoring: bool,
     ) -> Tensor:
         """Sums the loss; keeps the gradients for :meth:`backward`, if there will be one."""
         wanted = learning and any(ctx.needs_input_grad)
@@ -131,20 +144,25 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         d_features = torch.empty_like(features)
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         rounded, shift = weight.to(fast), bias.to(fast)
-        share = smoothing / weight.shape[0]
-        total = weight.new_zeros(())
-        for start in range(0, features.shape[0], _SmoothedCrossEntropy.ROWS):
-            rows = slice(start, start + _SmoothedCrossEntropy.ROWS)
+        share, total = smoothing / weight.shape[0], weight.new_zeros(())
+        padding, targets = targets == IGNORED, targets.clamp(min=0)
+        step = _SmoothedCrossEntropy.ROWS[features.device.type]
+        for start in range(0, features.shape[0], step):
+            rows = slice(start, start + step)
             picked = targets[rows, None]  # [R, 1]
             chunk = filled(features[rows])  # [Q, O]: the chunk's rows, and zeros
             logits = torch.addmm(shift, chunk, rounded.t())[: len(picked)]  # [R, V]
             log_probs = logits.log_softmax(dim=1, dtype=exact)  # [R, V]
+            if ignoring:
+                log_probs.masked_fill_(padding[rows, None], 0)
             total -= (1 - smoothing) * log_probs.gather(1, picked).sum()
             if smoothing:
                 total -= share * log_probs.sum()
             if wanted:
                 grad = log_probs.exp_().sub_(share)
-                grad.scatter_add_(1, picked, grad.new_full(picked.shape, smoothing - 1))
+                grad.scatter_(1, picked, grad.gather(1, picked) + (smoothing - 1))
+                if ignoring:
+                    grad.masked_fill_(padding[rows, None], 0)
                 d_bias += grad.sum(dim=0)
                 grad = filled(grad.to(fast))
                 d_features[rows] = torch.mm(grad, rounded)[: len(picked)]
@@ -158,4 +176,4 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         """Scales the gradients that :meth:`forward` made; a rounded scale would be off for all."""
         features, weight, bias = ctx.saved_tensors
         scaled = (features.to(grad.dtype) * grad).to(features.dtype)
-        return scaled, weight * grad, bias * grad, None, None, None
+        return scaled, weight * grad, bias * grad, None, None, None, None

@@ -1,6 +1,6 @@
 """Cells whose gates see the last hidden vector, with torch's kernels: LSTM, GRU, simple layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,16 @@ from seq2seq.nn.linear import SearchPrecision, linear
 
 # Far outside the range where a float64 sigmoid differs from 0 or 1.
 CLOSED, OPEN = -1e4, 1e4
+
+
+def laid_together(weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Returns the same weights one after the other in one stretch of memory, as cuDNN reads them.
+
+    It would copy others together itself, at each call, and warn of it.
+    """
+    flat = torch.cat([weight.flatten() for weight in weights])
+    parts = torch.split(flat, [weight.numel() for weight in weights])
+    return tuple(part.view_as(weight) for part, weight in zip(parts, weights, strict=True))
 
 
 class KernelCell(Cell):
@@ -76,10 +86,11 @@ class KernelCell(Cell):
             padded = padded_steps(inputs, lengths)[..., None]  # [B, T, 1]
             inputs = torch.cat([inputs, padded.to(inputs.dtype)], dim=2)  # [B, T, F+1]
         states = tuple(part[None].contiguous() for part in state.chunk(self.states, dim=1))
+        weights = weight, self._recurrence(), self.bias_input, self.bias_recurrent
         outputs, *finals = self.sequence_kernel(
             inputs,
             states if self.states > 1 else states[0],  # each [1, B, D]
-            (weight, self._recurrence(), self.bias_input, self.bias_recurrent),
+            laid_together(weights) if weight.is_cuda else weights,
             True,  # biases
             1,  # layers
             0.0,  # dropout

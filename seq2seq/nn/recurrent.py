@@ -210,12 +210,16 @@ class FoldedRecurrent:
         lengths: Int[Tensor, "B"],
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L ND"]]:
         """Runs over whole sequences from an empty state; ``ids`` are what the inputs stand for."""
+        start = self.stack.zero_state(inputs)
+        if inputs.is_cuda:  # where one kernel runs over a sequence, steps are many times slower
+            outputs, finals = self.stack(inputs, start, lengths)
+            return outputs, finals
         mirrored = None if ids is None else reverse(ids[..., None], lengths)[..., 0]
         folded = [
             [partial(cell.read, seen) for cell, seen in zip(cells, (ids, mirrored), strict=False)]
             for cells in self.cells
         ]
-        outputs, finals = self.stack(inputs, self.stack.zero_state(inputs), lengths, folded)
+        outputs, finals = self.stack(inputs, start, lengths, folded)
         return outputs, finals
 
     def step(

@@ -1,7 +1,7 @@
 """Matrix products with few different numbers of rows.
 
-oneDNN compiles a kernel for each shape of a product, and never gives back those in bfloat16: half a
-megabyte a shape, which batches of ever-changing sizes turn into gigabytes.
+On a processor oneDNN compiles a kernel for each shape of a product, and never gives back those in
+bfloat16: half a megabyte a shape, which batches of ever-changing sizes turn into gigabytes.
 """
 
 import torch
@@ -14,8 +14,8 @@ ROWS = 64
 
 
 def filled(rows: Shaped[Tensor, "R *F"]) -> Shaped[Tensor, "Q *F"]:
-    """Adds rows of zeros up to a multiple of :data:`ROWS`."""
-    missing = -len(rows) % ROWS
+    """Adds rows of zeros up to a multiple of :data:`ROWS`; on a GPU, none."""
+    missing = 0 if rows.is_cuda else -len(rows) % ROWS
     return torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])]) if missing else rows
 
 

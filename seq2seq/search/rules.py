@@ -4,6 +4,7 @@ A rule makes the log-probabilities of what may not follow ``-inf``, in place.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import torch
@@ -22,12 +23,15 @@ SPECIALS = tuple(range(EOS))
 
 def never(ids: Sequence[int]) -> Rule:
     """Makes the rule by which some tokens never follow."""
-    never_follow = torch.tensor(ids, dtype=torch.long)
+
+    @cache
+    def never_follow(device: torch.device) -> Int[Tensor, "N"]:
+        return torch.tensor(ids, dtype=torch.long, device=device)
 
     def rule(
         log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
     ) -> None:
-        log_probs.index_fill_(2, never_follow.to(log_probs.device), -torch.inf)
+        log_probs.index_fill_(2, never_follow(log_probs.device), -torch.inf)
 
     return rule
 
@@ -78,7 +82,13 @@ def _limit(config: SearchConfig) -> Rule:
     def rule(
         log_probs: Float[Tensor, "B K V"], prefix: Int[Tensor, "B K T"], limits: Int[Tensor, "B"]
     ) -> None:
-        last = (limits <= prefix.shape[2] + 1).nonzero().flatten()
+        over = limits <= prefix.shape[2] + 1  # [B]
+        if log_probs.is_cuda:  # to ask which would be to wait for it
+            others = torch.ones_like(log_probs[0, 0], dtype=torch.bool)
+            others[EOS] = False
+            log_probs.masked_fill_(over[:, None, None] & others, -torch.inf)
+            return
+        last = over.nonzero().flatten()
         if len(last):
             end = log_probs[last][..., EOS]
             log_probs[last] = -torch.inf

@@ -15,7 +15,13 @@ import torch
 from torch import nn
 
 from seq2seq import config as configuration
-from seq2seq.device import limit_kernels, pick_device, pick_precision
+from seq2seq.device import (
+    GRAPHS,
+    limit_kernels,
+    pick_device,
+    pick_precision,
+    use_deterministic_kernels,
+)
 from seq2seq.errors import CheckpointError, ConfigError, require_name
 from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
@@ -23,7 +29,8 @@ from seq2seq.runs.describe import summary
 from seq2seq.runs.folder import CONFIG, read_mapping, user_cache
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
-from seq2seq.training.trainer import BatchOrder, Trainer, Validator
+from seq2seq.training.loader import BatchOrder
+from seq2seq.training.trainer import Trainer, Validator
 
 Data: TypeAlias = Mapping[str, Iterable[Any]]
 """What Python hands in instead of files: by role (``train``, ``valid``), whatever a task reads."""
@@ -157,9 +164,18 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         config = self.config.train
         limit_kernels()
         device = pick_device(config.device, "train.device")
+        if config.deterministic and device.type == "cuda":
+            use_deterministic_kernels()
         ready = self.ready(pipelines, folder, device)
         dtype = pick_precision(config.precision, device)
-        trainer: Trainer[Any] = Trainer(ready.model, config, folder, dtype=dtype, elapsed=elapsed())
+        trainer: Trainer[Any] = Trainer(
+            ready.model,
+            config,
+            folder,
+            dtype=dtype,
+            elapsed=elapsed(),
+            replay=config.device == GRAPHS,
+        )
         trainer.checkpoints.clear_leftovers()
         latest = trainer.checkpoints.latest()
         if latest is not None:

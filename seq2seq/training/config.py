@@ -48,11 +48,16 @@ class TrainConfig:
     """Updates between rows of the metrics."""
     threads: int = 0
     """CPU threads; 0: torch's choice."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the model trains; auto: cuda where there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "cuda-graphs"] = "auto"
+    """Where the model trains; auto: cuda where there is one. `cuda-graphs`: on CUDA, with batches
+    filled up to one of a few shapes and each shape's update replayed as a CUDA graph."""
+    deterministic: bool = False
+    """On CUDA, use only kernels that give the same bits each time, without which no run there can
+    be repeated to the bit; a processor's always do."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Numbers that matrix products use while training; weights are always float32. auto:
-    bfloat16 where the processor multiplies it faster."""
+    bfloat16 where the device multiplies it faster, else float16 on a GPU that does so. float16
+    gradients are scaled, and an update whose scale was too large is left out."""
 
     def __post_init__(self) -> None:
         require_name(self.objective, "objective", OBJECTIVES)

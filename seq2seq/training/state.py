@@ -11,6 +11,8 @@ from seq2seq.training.checkpoint import Checkpoint
 
 STORED_AS = {"key_projection": "memory", "output_projection": "join"}
 """Parts whose name in checkpoints is older than their name in the code."""
+STEADY = 2000
+"""Updates in a row without an overflow after which the scale of float16 gradients is doubled."""
 
 
 @dataclass
@@ -31,10 +33,26 @@ class Progress:
     skipped: int = 0
     """Updates left out since a gradient was not a number."""
     skipped_in_a_row: int = 0
+    scale: float = 2.0**16
+    """What float16 gradients are multiplied with while they are made."""
+    since_overflow: int = 0
+    """Updates since that was too much."""
     window_loss: float = 0.0
     """Loss, tokens and seconds since the last row of the metrics."""
     window_tokens: int = 0
     window_seconds: float = 0.0
+
+
+def rescale(progress: Progress, *, overflowed: bool) -> None:
+    """Halves the scale of float16 gradients after an overflow; doubles it after a long while.
+
+    So that few of them vanish (Micikevicius et al. 2018, section 3.2).
+    """
+    progress.since_overflow = 0 if overflowed else progress.since_overflow + 1
+    if overflowed:
+        progress.scale /= 2
+    elif progress.since_overflow == STEADY:
+        progress.scale, progress.since_overflow = 2 * progress.scale, 0
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

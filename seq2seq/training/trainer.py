@@ -3,12 +3,12 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic
 
 import numpy as np
 import torch
@@ -19,54 +19,23 @@ from seq2seq.measures import lower_is_better
 from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.gradients import Gradients, ReplayedGradients
 from seq2seq.training.interruption import Interrupted, Interruption
 from seq2seq.training.journal import Journal, forget_after, open_journal
+from seq2seq.training.loader import BatchOrder, BatchT, brought
 from seq2seq.training.objective import OBJECTIVES
 from seq2seq.training.optimisation import make_optimizer
 from seq2seq.training.state import (
     Progress,
     flatten,
     load_weights,
+    rescale,
     sections,
     unflatten,
     weights,
 )
 
 log = logging.getLogger("seq2seq")
-MovedT = TypeVar("MovedT", bound="TrainingBatch")
-
-
-@runtime_checkable
-class TrainingBatch(Protocol):
-    """What the loop needs of a batch."""
-
-    @property
-    def predictions(self) -> int:
-        """How many predictions its loss is a sum of."""
-        ...
-
-    def to(self: MovedT, device: torch.device) -> MovedT:
-        """Returns the same batch on ``device``."""
-        ...
-
-
-BatchT = TypeVar("BatchT", bound=TrainingBatch)
-BatchT_co = TypeVar("BatchT_co", bound=TrainingBatch, covariant=True)
-
-
-@runtime_checkable
-class BatchOrder(Protocol[BatchT_co]):
-    """What the loop needs of the data: the batches of an epoch, from any position on."""
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[BatchT_co]:
-        """Yields the batches of an epoch."""
-        ...
-
-    def size(self, epoch: int) -> int:
-        """Returns the number of batches of an epoch."""
-        ...
-
-
 Validator = Callable[[], Mapping[str, float]]
 """Returns the validation's scores, `loss` among them."""
 
@@ -84,18 +53,22 @@ class Trainer(Generic[BatchT]):
         *,
         dtype: torch.dtype,
         elapsed: float = 0.0,
+        replay: bool = False,
     ) -> None:
         """Trains ``model``, where its weights are, with the objective that ``config`` names.
 
         ``dtype`` are the numbers that matrix products use: what ``config.precision`` comes to by
         :func:`seq2seq.device.pick_precision`. ``elapsed`` are seconds that the run already took.
+        With ``replay``, gradients are made by CUDA graphs.
         """
         self.model = model
         self.config = config
-        self.objective = OBJECTIVES[config.objective](config)
         self.folder = folder
         self.device = next(model.parameters()).device
-        self.dtype = dtype
+        make = ReplayedGradients if replay else Gradients
+        self.gradients = make(model, OBJECTIVES[config.objective](config), dtype)
+        self.scaled = dtype == torch.float16
+        """Whether gradients are multiplied while they are made, so that few vanish."""
         self.optimizer = make_optimizer(config.optimizer, model.parameters())
         self.average = RunningAverage(weights(model), config.average) if config.average else None
         self.carried: Tensor | None = None
@@ -136,24 +109,25 @@ class Trainer(Generic[BatchT]):
         forget_after(self.folder, progress.step)
         with Interruption() as interruption, open_journal(self.folder) as journal:
             journal.bar.n = journal.bar.initial = progress.step
-            groups = self._groups(batches)
-            while not interruption.number:
-                if self._due():
-                    self._validate(validate, journal)
-                elif self._over():
-                    return
-                else:
-                    self.update(next(groups))
-                    self._report(journal)
+            with closing(self._groups(batches)) as groups:
+                while not interruption.number:
+                    if self._due():
+                        self._validate(validate, journal)
+                    elif self._over():
+                        return
+                    else:
+                        self.update(next(groups))
+                        self._report(journal)
             saved = progress.validated == progress.step
             name = name_of(progress.step) if saved else self._save()
             raise Interrupted(interruption.number, name)
 
-    def _groups(self, batches: BatchOrder[BatchT]) -> Iterator[list[BatchT]]:
+    def _groups(self, batches: BatchOrder[BatchT]) -> Generator[list[BatchT], None, None]:
         """Yields the batches of each update from where the run stands, epoch after epoch."""
         while True:
             self._epoch_size = batches.size(self.progress.epoch)
             stream = batches.epoch(self.progress.epoch, self.progress.position)
+            stream = brought(stream, self.device)
             while group := list(islice(stream, self.config.accumulate)):
                 yield group
 
@@ -171,21 +145,21 @@ class Trainer(Generic[BatchT]):
         torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
         counts = [batch.predictions for batch in group]
         predictions, nats = sum(counts), list[Tensor]()
+        scale = progress.scale if self.scaled else 1.0
         self.model.train()
         for batch, count in zip(group, counts, strict=True):
-            with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
-                outcome = self.objective(self.model, batch.to(self.device), self.carried)
-            loss = outcome.nats / predictions
-            if outcome.penalty is not None:
-                loss = loss + outcome.penalty * (count / predictions)
-            loss.backward()  # type: ignore[no-untyped-call]
+            moved = batch.to(self.device)
+            outcome = self.gradients.add(moved, self.carried, count, predictions, scale)
             nats.append(outcome.nats.detach())
             self.carried = outcome.carried
+        self.gradients.divide(scale)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
-        if self._follow(float(norm)):  # the only time that a GPU is waited for
-            progress.window_loss += sum(map(float, nats))
+        # The only time that a GPU is waited for.
+        found, *losses = torch.stack([norm.to(nats[0].dtype), *nats]).tolist()
+        if self._follow(found):
+            progress.window_loss += sum(losses)
             progress.window_tokens += predictions
-        self.optimizer.zero_grad(set_to_none=True)
+        self.gradients.clear()
         progress.step += 1
         progress.position += len(group)
         if progress.position >= self._epoch_size:
@@ -197,6 +171,8 @@ class Trainer(Generic[BatchT]):
         progress = self.progress
         if math.isfinite(norm):
             progress.skipped_in_a_row = 0
+            if self.scaled:
+                rescale(progress, overflowed=False)
             for settings in self.optimizer.param_groups:
                 settings["lr"] = self.rate()
             self.optimizer.step()
@@ -204,6 +180,9 @@ class Trainer(Generic[BatchT]):
                 self.average.follow(progress.step)
             return True
         self.carried = None  # it may be no number either
+        if self.scaled and progress.scale > 1:  # it may have been too much
+            rescale(progress, overflowed=True)
+            return False
         progress.skipped += 1
         progress.skipped_in_a_row += 1
         where = f"step {progress.step + 1} (epoch {progress.epoch}, batch {progress.position})"

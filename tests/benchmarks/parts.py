@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,20 +157,28 @@ def read_pairs(options: Options) -> Pairs:
     """Returns batches of Multi30k, one for each round and one to warm up, or synthetic ones."""
     if not (Path(options.data) / "train.de").is_file():
         return random_pairs(options)
-    corpus = open_corpus(CorpusConfig(source="train.de", target="train.en"), Path(options.data))
-    pieces = PipelineConfig(tokenizer="bpe", vocab_size=options.vocabulary)
-    config = TranslationConfig(joint_tokenizer=True, source=pieces, target=pieces)
-    pipelines = Pipelines.train(config, corpus)
+    store, pipelines = encoded(options.data, options.vocabulary)
     both = pipelines.source, pipelines.target
-    with tempfile.TemporaryDirectory() as cache:
-        store = encode_corpus(corpus, *both, FilterConfig(), Path(cache))
-        batches, share = planned(store, options)
+    batches, share = planned(store, options)
     note = (
         f"Multi30k, German to English, joint BPE of {options.vocabulary:,}, of which targets "
         f"contain {len(pipelines.target):,}; batches of at most {options.tokens:,} tokens a side, "
         f"{100 * share:.1f} % padding, which does not count"
     )
     return Pairs(batches, len(both[0]), len(both[1]), joint_ids(pipelines), note)
+
+
+@cache
+def encoded(data: str, vocabulary: int) -> tuple[PairStore, Pipelines]:
+    """Returns Multi30k's training pairs as ids of joint subwords."""
+    corpus = open_corpus(CorpusConfig(source="train.de", target="train.en"), Path(data))
+    pieces = PipelineConfig(tokenizer="bpe", vocab_size=vocabulary)
+    config = TranslationConfig(joint_tokenizer=True, source=pieces, target=pieces)
+    pipelines = Pipelines.train(config, corpus)
+    both = pipelines.source, pipelines.target
+    with tempfile.TemporaryDirectory() as cache:
+        # The file stays readable while it is mapped, though its name is gone.
+        return encode_corpus(corpus, *both, FilterConfig(), Path(cache)), pipelines
 
 
 def planned(store: PairStore, options: Options) -> tuple[list[Batch], float]:

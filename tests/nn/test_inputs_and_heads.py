@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from seq2seq.nn.heads import TokenHead, _SmoothedCrossEntropy, smoothed_cross_entropy
+from seq2seq.nn.heads import IGNORED, TokenHead, _SmoothedCrossEntropy, smoothed_cross_entropy
 from seq2seq.nn.inputs import TokenInput
 from seq2seq.tensors import Padded
 
@@ -32,7 +32,7 @@ def expected_loss(
 def test_loss_and_gradients_are_those_of_torch(rows: int, chunk: int, smoothing: float) -> None:
     *parts, targets = layer(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_SmoothedCrossEntropy, "ROWS", chunk)
+        patch.setitem(_SmoothedCrossEntropy.ROWS, "cpu", chunk)
         loss = smoothed_cross_entropy(parts[0], parts[1], parts[2], targets, smoothing)
     expected = expected_loss(parts[0], parts[1], parts[2], targets, smoothing)
     torch.testing.assert_close(loss, expected, atol=1e-10, rtol=1e-12)
@@ -42,11 +42,26 @@ def test_loss_and_gradients_are_those_of_torch(rows: int, chunk: int, smoothing:
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-12)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_rows_of_padding_count_nothing(smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_SmoothedCrossEntropy.ROWS, "cpu", 4)
+    *parts, targets = layer(9)
+    targets[[0, 5, 8]] = IGNORED
+    loss = smoothed_cross_entropy(parts[0], parts[1], parts[2], targets, smoothing, ignoring=True)
+    real = targets != IGNORED
+    expected = expected_loss(parts[0][real], parts[1], parts[2], targets[real], smoothing)
+    torch.testing.assert_close(loss, expected, atol=1e-10, rtol=1e-12)
+    ours = torch.autograd.grad(loss, parts)
+    theirs = torch.autograd.grad(expected, parts)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-12)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_gradients_are_those_of_finite_differences(
     smoothing: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_SmoothedCrossEntropy, "ROWS", 2)
+    monkeypatch.setitem(_SmoothedCrossEntropy.ROWS, "cpu", 2)
     *parts, targets = layer(5, size=3, vocab=4)
 
     def loss(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq.data.documents.batches import TextBatchConfig, TextBatches
 from seq2seq.data.documents.store import TextStore
@@ -30,6 +29,7 @@ from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.state import weights
 from seq2seq.training.trainer import Trainer
 from tests.losses import outcome
+from tests.waiting import NoWaiting
 
 VOCABULARY = 12
 CONSTANT = OptimizerConfig(
@@ -161,14 +161,14 @@ def test_training_learns(tmp_path: Path) -> None:
 
 def poison(trainer: Trainer[Any], *calls: int) -> Trainer[Any]:
     """Makes the model's loss no number at the given calls."""
-    count, objective = itertools.count(1), trainer.objective
+    count, objective = itertools.count(1), trainer.gradients.objective
 
     def poisoned(model: nn.Module, batch: Any, carried: Tensor | None) -> Outcome:
         found = objective(model, batch, carried)
         bad = next(count) in calls
         return replace(found, nats=found.nats * math.nan) if bad else found
 
-    trainer.objective = poisoned
+    trainer.gradients.objective = poisoned
     return trainer
 
 
@@ -533,20 +533,6 @@ def test_a_text_in_parts_is_the_text_in_one(
         assert optimizer.keys() == keys
         assert all(one.equal(ends[0][0][name]) for name, one in model.items())
         assert all(one.equal(ends[0][1][key]) for key, one in optimizer.items())
-
-
-class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuses what would make the processor wait for a GPU: numbers, and shapes, out of tensors."""
-
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique")
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        chosen = args[1] if name.startswith("index") and len(args) > 1 else ()
-        masks = [one for one in chosen if isinstance(one, Tensor)] if chosen else []
-        assert name not in self.WAITING, name
-        assert not any(one.dtype == torch.bool for one in masks), name
-        return func(*args, **(kwargs or {}))
 
 
 def text_batch() -> TextBatch:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from seq2seq.data.layout import flatten, pad
+from seq2seq.device import GRAPHS
 from seq2seq.errors import DataError, Seq2SeqError, require
 from seq2seq.evaluation.plots.surprisal import plot_surprisal
 from seq2seq.models.language_model import LanguageModel, fold_language_model
@@ -19,6 +20,7 @@ from seq2seq.nn.decoder import DecoderState
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE, load_model
 from seq2seq.search.config import SamplingConfig
+from seq2seq.search.replay import Replayed
 from seq2seq.search.rules import never
 from seq2seq.search.sampling import Dice, sample
 from seq2seq.symbols import BOS, EOS, PAD, UNK
@@ -54,9 +56,13 @@ class Generator:
         pipeline: Pipeline,
         sampling: SamplingConfig,
         precision: SearchPrecision = "float32",
+        *,
+        replay: bool = False,
     ) -> None:
+        """With ``replay``, steps are replayed as CUDA graphs."""
         self.model = model
-        self.stepper = fold_language_model(model, precision)
+        stepper = fold_language_model(model, precision)
+        self.stepper = Replayed(stepper) if replay else stepper
         self.pipeline = pipeline
         self.sampling = sampling
 
@@ -80,7 +86,8 @@ class Generator:
         pipeline = Pipeline.load(folder / PIPELINE)
         model = build_model(config, pipeline)
         load_model(model, folder, checkpoint, device)
-        generator = cls(model, pipeline, config.sampling, precision)
+        replay = device == GRAPHS
+        generator = cls(model, pipeline, config.sampling, precision, replay=replay)
         generator._warm_up()
         return generator
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.data.layout import flatten, pad
+from seq2seq.device import GRAPHS
 from seq2seq.errors import CheckpointError, require
 from seq2seq.evaluation.plots.attention import plot_attention
 from seq2seq.lists import as_texts
@@ -18,6 +19,7 @@ from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE, load_model
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.replay import Replayed
 from seq2seq.search.stepper import Hypothesis, Reader
 from seq2seq.search.strategies import search as search_for
 from seq2seq.search.threads import side_by_side
@@ -98,10 +100,14 @@ class Translator:
         pipelines: Pipelines,
         search: SearchConfig,
         precision: SearchPrecision = "float32",
+        *,
+        replay: bool = False,
     ) -> None:
+        """With ``replay``, search steps are replayed as CUDA graphs."""
         folded = [fold_model(model, precision) for model in models]
         self.models = tuple(models)
-        self.stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        self.stepper = Replayed(stepper) if replay else stepper
         self.pipelines = pipelines
         self.search = search
 
@@ -135,7 +141,8 @@ class Translator:
             model = build_model(config, pipeline)
             load_model(model, folder, checkpoint, device)
             models.append(model)
-        return cls(models, pipelines[0], configs[0].search, precision)
+        search = configs[0].search
+        return cls(models, pipelines[0], search, precision, replay=device == GRAPHS)
 
     def __call__(
         self,

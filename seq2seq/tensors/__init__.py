@@ -20,18 +20,35 @@ from typing import Generic, TypeVar
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn import functional
 
+from seq2seq.tensors.tree import each, moved
+
+MovedT = TypeVar("MovedT", bound="Movable")
 StateT = TypeVar("StateT")
+ROWS, STEPS = 16, 4
+"""Rows and steps of batches of few different shapes are multiples of these."""
+
+
+class Movable:
+    """A dataclass of tensors that can go to a device."""
+
+    def to(self: MovedT, device: torch.device) -> MovedT:
+        """Returns the same on ``device``."""
+        return each(self, lambda tensor: moved(tensor, device))
 
 
 @dataclass(frozen=True)
-class Padded:
+class Padded(Movable):
     """Sequences of different lengths in one tensor, padded at the end."""
 
     values: Shaped[Tensor, "B T *F"]
     lengths: Int[Tensor, "B"]
     count: int | None = None
     """How many steps are real, where that is known: nobody has to wait for a GPU to tell."""
+    fixed: bool = False
+    """Whether shapes must not depend on lengths: then padded steps are computed like real ones,
+    and count nothing."""
 
     @property
     def valid(self) -> Bool[Tensor, "B T"]:
@@ -58,14 +75,22 @@ class Padded:
         """How many steps are real."""
         return int(self.lengths.sum()) if self.count is None else self.count
 
-    def to(self, device: torch.device) -> "Padded":
-        """Returns the same sequences on ``device``."""
-        values = self.values.to(device, non_blocking=True)
-        return Padded(values, self.lengths.to(device, non_blocking=True), self.count)
+    def filled(self, *, rows: int = 1, steps: int = STEPS, least: int = 0) -> "Padded":
+        """Returns the same sequences with padding up to multiples of ``rows`` and ``steps``.
+
+        ``least`` is the length of rows that are added.
+        """
+        more_rows, more_steps = (
+            -size % multiple
+            for size, multiple in zip(self.values.shape[:2], (rows, steps), strict=True)
+        )
+        room = (0, 0) * (self.values.dim() - 2) + (0, more_steps, 0, more_rows)
+        lengths = functional.pad(self.lengths, (0, more_rows), value=least)
+        return Padded(functional.pad(self.values, room), lengths, fixed=True)
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Movable):
     """One step's worth of pairs for teacher forcing.
 
     ``target_in`` begins with the start symbol, ``target_out`` ends with the end symbol; both have
@@ -81,9 +106,16 @@ class Batch:
         """How many tokens are to be predicted."""
         return self.target_out.steps
 
-    def to(self, device: torch.device) -> "Batch":
-        """Returns the same batch on ``device``."""
-        return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device))
+    def filled(self) -> "Batch":
+        """Returns the same pairs in one of few shapes: one recording of an update serves many.
+
+        Rows are added that read one token and predict nothing.
+        """
+        return Batch(
+            self.source.filled(rows=ROWS, least=1),
+            self.target_in.filled(rows=ROWS),
+            self.target_out.filled(rows=ROWS),
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +156,7 @@ class Step(Generic[StateT]):
 
 
 @dataclass(frozen=True)
-class TextBatch:
+class TextBatch(Movable):
     """One step's worth of text for a language model: stretches of documents, side by side.
 
     ``target_out`` is ``target_in`` one token on; both have the same lengths. A row whose part of
@@ -141,7 +173,6 @@ class TextBatch:
         """How many tokens are to be predicted."""
         return self.target_out.steps
 
-    def to(self, device: torch.device) -> "TextBatch":
-        """Returns the same batch on ``device``."""
-        fresh = self.fresh.to(device, non_blocking=True)
-        return TextBatch(self.target_in.to(device), self.target_out.to(device), fresh)
+    def filled(self) -> "TextBatch":
+        """Returns the same text in one of few shapes; no row is added, since rows carry a state."""
+        return TextBatch(self.target_in.filled(), self.target_out.filled(), self.fresh)
