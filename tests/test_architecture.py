@@ -65,8 +65,9 @@ LAZY = {
     "cli.main": {"logging", "traceback"},
     "data.tables": {"datasets"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
+    "nn.scan": {"seq2seq.nn.triton_scan"},
 }
-"""Imports inside functions: what would make `--help`, or every run, wait."""
+"""Imports inside functions: what would make `--help`, or every run, wait, or may be missing."""
 
 ABOVE_TASKS = [name for name in MODULES if part_of(name) in ("cli", "experiment", "__main__")]
 

@@ -1,11 +1,16 @@
 """Linear elementwise recurrences: what is left of a recurrent layer once its products are made."""
 
+import logging
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+log = logging.getLogger("seq2seq")
 
 
 def scan(
@@ -14,10 +19,31 @@ def scan(
     """Returns ``c_t = f_t * c_{t-1} + (1 - f_t) * v_t`` for all steps, with ``f = sigmoid(gate)``.
 
     ``first`` is the state before the first step. A gate far above 0 keeps the state as it is, to
-    the bit, and gives its step no gradient. All three must be of one type.
+    the bit, and gives its step no gradient. All three must be of one type. On a GPU that Triton
+    can make kernels for it is one kernel, else one a step.
     """
+    if gate.is_cuda and gate.dtype in (torch.float32, torch.float64) and (fused := _fused()):
+        return fused(gate, values, first)
     carried: Tensor = _Scan.apply(gate, values, first)  # type: ignore[no-untyped-call]
     return carried
+
+
+@cache
+def _fused() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """Returns the scan in one kernel, if it works here.
+
+    It is tried: Triton may be missing or too old, the GPU too old, and Triton needs a C compiler.
+    """
+    try:
+        from seq2seq.nn.triton_scan import BLOCK, triton_scan
+
+        trial = torch.zeros(1, 1, BLOCK, device="cuda")
+        triton_scan(trial, trial, trial[:, 0])
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        log.warning("scans on the GPU run a step at a time, as Triton does not work: %s", reason)
+        return None
+    return triton_scan
 
 
 class _Scan(torch.autograd.Function):

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -6,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from seq2seq.nn import scan as module
 from seq2seq.nn.scan import scan
+from tests.structure import ROOT
 
 Parts = tuple[Tensor, Tensor, Tensor]
 
@@ -110,3 +114,30 @@ def test_single_precision_stays_near_double_over_long_sequences() -> None:
     exact = scan(gate + 4, values, first)
     single = scan((gate + 4).float(), values.float(), first.float())
     torch.testing.assert_close(single.double(), exact, atol=1e-5, rtol=0)
+
+
+def test_on_the_processor_no_triton_is_imported() -> None:
+    code = (
+        "import sys, torch; from seq2seq.nn.scan import scan; before = set(sys.modules)\n"
+        "scan(torch.zeros(1, 2, 3), torch.ones(1, 2, 3), torch.zeros(1, 3))\n"
+        "print(*(name for name in set(sys.modules) - before if 'triton' in name))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert found.stdout.strip() == ""
+
+
+def test_without_triton_there_is_no_kernel_which_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "seq2seq.nn.triton_scan", raising=False)
+    module._fused.cache_clear()
+    assert module._fused() is None
+    assert module._fused() is None
+    module._fused.cache_clear()
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "scans on the GPU run a step at a time, as Triton does not work: import of triton halted"
+    )
