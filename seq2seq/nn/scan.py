@@ -37,8 +37,10 @@ def _fused() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
     try:
         from seq2seq.nn.triton_scan import BLOCK, triton_scan
 
-        trial = torch.zeros(1, 1, BLOCK, device="cuda")
-        triton_scan(trial, trial, trial[:, 0])
+        with torch.inference_mode(False), torch.enable_grad():
+            trial = torch.zeros(1, 1, BLOCK, device="cuda", requires_grad=True)
+            loss: Any = triton_scan(trial, trial, trial[:, 0]).sum()
+            loss.backward()
     except Exception as error:
         reason = str(error).partition("\n")[0]
         log.warning("scans on the GPU run a step at a time, as Triton does not work: %s", reason)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,15 @@ def begun_hashes(folder: Path) -> dict[str, str]:
 def _versions() -> dict[str, str]:
     """Returns the versions of what the outcome depends on."""
     names = ("seq2seq-toolkit", "torch", "sentencepiece", "datasets", "sacrebleu", "numpy")
-    return {name: version(name) for name in names}
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    """Returns a package's version; what runs from a source tree alone has none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def user_cache() -> Path:
