@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ class Order(Protocol[BatchT_co]):
 class Model(Protocol[BatchT_contra]):
     """Anything that has features, and a head that makes a loss of them."""
 
-    head: Any
+    if TYPE_CHECKING:  # since isinstance does not find the parts of a module from Python 3.12 on
+        head: Any
 
     @property
     def device(self) -> torch.device:

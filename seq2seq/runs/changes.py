@@ -95,7 +95,7 @@ MAY_CHANGE = (
         _no_end_by_validation,
     ),
     Free(("train.precision",), "to what comes to the same on this machine", _same_precision),
-    Free(("train.threads", "train.device"), BITS, told=BITS),
+    Free(("train.threads", "train.device", "train.deterministic"), BITS, told=BITS),
 )
 """What the weights do not depend on, or not beyond their last bits."""
 

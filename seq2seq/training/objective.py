@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
@@ -13,8 +13,9 @@ from seq2seq.tensors import Features, Outcome
 class Featured(Protocol):
     """A model that can be trained: features, and a head that makes a loss of them."""
 
-    head: Any
-    """Has ``loss(vectors, targets, smoothing)``, the loss summed over the real steps."""
+    if TYPE_CHECKING:  # since isinstance does not find the parts of a module from Python 3.12 on
+        head: Any
+        """Has ``loss(vectors, targets, smoothing)``, the loss summed over the real steps."""
 
     def features(self, batch: Any, carried: Tensor | None = None) -> Features:  # noqa: ANN401
         """Returns what the head sees, and what is to be predicted."""

@@ -27,7 +27,7 @@ from seq2seq.training.loader import brought
 from seq2seq.training.state import weights
 from seq2seq.training.trainer import Trainer
 from tests.benchmarks import baseline
-from tests.benchmarks.flops import token_flops
+from tests.benchmarks.flops import pair_flops, token_flops
 from tests.benchmarks.parts import (
     FORCED,
     LETTERS,
@@ -218,7 +218,7 @@ def numbers(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def group(tokens: int, dtype: torch.dtype) -> str:
+def compared(tokens: int, dtype: torch.dtype) -> str:
     """Returns what is compared with each other: float16 is set beside torch's bfloat16."""
     half = torch.float32 if dtype == torch.float32 else torch.bfloat16
     return f"training, {tokens}, {numbers(half)}"
@@ -263,7 +263,7 @@ def plain_training(
         return float(units)
 
     flops = pairs.flops(twin)
-    return board.rate(other, work, group(tokens, dtype), "tokens", dtype=dtype, flops=flops)
+    return board.rate(other, work, compared(tokens, dtype), "tokens", dtype=dtype, flops=flops)
 
 
 def narrow(pairs: Pairs) -> list[Any]:
@@ -299,7 +299,7 @@ def own_training(
 
         name = f"{cell}, {numbers(dtype)}, {replay}"
         flops = pairs.flops(model)
-        return board.rate(name, work, group(tokens, dtype), "tokens", dtype=dtype, flops=flops)
+        return board.rate(name, work, compared(tokens, dtype), "tokens", dtype=dtype, flops=flops)
 
 
 # --- search
@@ -329,6 +329,13 @@ def search_model(board: Board, size: int) -> tuple[Any, list[list[int]]]:
     return model, rows
 
 
+def sentence_flops(model: Any, size: int) -> float:
+    """Returns the operations of a sentence's search, its end counted."""
+    per, steps = pair_flops(model), FORCED if size > 1 else 2 * FORCED + 20
+    target = size * (steps + 1) * (per.target_step + FORCED * per.looks)
+    return float(FORCED * per.source_step + per.pair + target)
+
+
 def plain_search(board: Board, size: int, batch: int, setting: Setting) -> Figures:
     """Measures the baseline's search."""
     model, rows = search_model(board, size)
@@ -340,7 +347,9 @@ def plain_search(board: Board, size: int, batch: int, setting: Setting) -> Figur
             baseline.translate(plain, few, size, batch, exactly=0 if size == 1 else FORCED)
         return float(len(few))
 
-    return board.rate(FROZEN, work, f"search, {size}, {batch}", "sentences")
+    flops = sentence_flops(model, size)
+    group = f"search, {size}, {batch}"
+    return board.rate(FROZEN, work, group, "sentences", dtype=torch.float32, flops=flops)
 
 
 def own_search(board: Board, size: int, batch: int, replay: bool, setting: Setting) -> Figures:
@@ -357,7 +366,9 @@ def own_search(board: Board, size: int, batch: int, replay: bool, setting: Setti
             search(stepper, source, config)
         return float(len(rows))
 
-    return board.rate(f"replayed {replay}", work, f"search, {size}, {batch}", "sentences")
+    flops = sentence_flops(model, size)
+    name, group = f"replayed {replay}", f"search, {size}, {batch}"
+    return board.rate(name, work, group, "sentences", dtype=torch.float32, flops=flops)
 
 
 # --- generation
@@ -397,7 +408,8 @@ def plain_generation(board: Board, streams: int, setting: Setting) -> Figures:
             made = plain.generate(prompt.to(setting.device), length)
         return float(sum(map(len, pipeline.decode(made.tolist()))))
 
-    return board.rate(PLAIN, work, f"generation, {streams}", "characters")
+    group, flops = f"generation, {streams}", token_flops(model)
+    return board.rate(PLAIN, work, group, "characters", dtype=torch.float32, flops=flops)
 
 
 def own_generation(board: Board, streams: int, replay: bool, setting: Setting) -> Figures:
@@ -411,39 +423,30 @@ def own_generation(board: Board, streams: int, replay: bool, setting: Setting) -
         some = generator.samples(LETTERS[:8], streams, length=length, seed=1)
         return float(sum(len(one.text) for one in some))
 
-    flops = token_flops(model)
-    return board.rate(
-        f"replayed {replay}",
-        work,
-        f"generation, {streams}",
-        "characters",
-        dtype=torch.float32,
-        flops=flops,
-    )
+    name, group, flops = f"replayed {replay}", f"generation, {streams}", token_flops(model)
+    return board.rate(name, work, group, "characters", dtype=torch.float32, flops=flops)
 
 
 # --- the recipe
 
 
 def recipe(setting: Setting) -> Figures:
-    """Trains the Multi30k recipe for a while; without its data, two updates on the bundled text."""
-    overrides: dict[str, object] = {"folder": str(setting.folder / "recipe")}
-    config = RECIPE
+    """Trains the Multi30k recipe for a while; without its data, two updates on a few pairs."""
+    overrides: dict[str, object] = {
+        "folder": str(setting.folder / "recipe"),
+        "train.device": setting.device.type,
+    }
     if setting.short or setting.data is None:
-        config = RECIPE.parents[1] / "quickstart" / "config.yaml"
-        data = RECIPE.parents[2] / "data" / "localisation"
-        overrides |= {"data.folder": str(data), "train.device": setting.device.type}
-        for side in ("source", "target"):
-            overrides |= {f"{side}.tokenizer": "char", f"{side}.split_digits": False}
-        seq2seq.train(config, overrides, dry_run=True)
-        return {"data": "bundled", "updates": "2"}
+        few = [(f"Satz {number} von zehn", f"sentence {number} of ten") for number in range(10)]
+        overrides |= {"source.tokenizer": "char", "target.tokenizer": "char"}
+        seq2seq.train(RECIPE, overrides, data={"train": few, "valid": few}, dry_run=True)
+        return {"data": "ten pairs", "updates": "2"}
     overrides |= {
         "data.folder": str(setting.data / "multi30k"),
-        "train.device": setting.device.type,
         "train.steps": 0,
         "train.minutes": setting.minutes,
     }
-    run = seq2seq.train(config, overrides)
+    run = seq2seq.train(RECIPE, overrides)
     rates = [row["tokens_per_second"] for row in run.history if "tokens_per_second" in row]
     return {
         "validation BLEU": run.best["bleu"],

@@ -39,6 +39,7 @@ CHANGES: dict[str, object] = {
     "train.log_every": 9,
     "train.threads": 1,
     "train.device": "cpu",
+    "train.deterministic": True,
     "train.precision": "float32",
     "search": {"beam_size": 2},
     "sampling": {"temperature": 0.5},
