@@ -28,7 +28,7 @@ def test_example(path: Path, tmp_path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
         "XDG_CACHE_HOME": str(tmp_path),
         "OMP_NUM_THREADS": "1",
     }

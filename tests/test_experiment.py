@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from seq2seq import config as configuration
 from seq2seq.data.pairs.corpus import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.experiment import average, resolve, train
+from seq2seq.runs import folder as folder_module
 from seq2seq.runs.describe import describe
 from seq2seq.runs.folder import Run
 from seq2seq.search.config import SearchConfig
@@ -85,7 +87,11 @@ def test_the_run_folder_holds_all_that_belongs_to_the_run(finished: Run) -> None
     assert (folder / "samples" / "all.txt").read_text().count("source:    satz 0") == 3
     facts = json.loads((folder / "provenance.json").read_text())
     assert facts["data"].keys() == {"train", "valid"}
-    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["versions"]["torch"] == version("torch")
+    assert facts["versions"].keys() == {
+        "seq2seq-toolkit",
+        *("torch", "sentencepiece", "datasets", "sacrebleu", "numpy"),
+    }
     config = configuration.load(TranslationConfig, folder / "config.yaml")
     assert configuration.dump(config) == (folder / "config.yaml").read_text()
     assert config == read_config(folder)
@@ -397,3 +403,8 @@ def test_the_log_file_begins_with_the_summary(tmp_path: Path) -> None:
     assert "INFO data: 2 pairs" in text
     assert "INFO parameters" in text
     assert text.count("valid_loss") == 1
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    assert folder_module._version("no-such-package") == "not installed"
+    assert folder_module._version("torch") == version("torch")

@@ -231,7 +231,7 @@ def _read(ended: list[_Ended], trail: _Trail, count: int) -> list[list[Hypothesi
         for _, ids, place in entries
     ]
     like = trail.steps[0][0]
-    looked = trail.follow(*like.new_tensor(flat).reshape(-1, 3).unbind(1))  # [N, T, S]
+    looked = trail.follow(*like.new_tensor(flat).reshape(-1, 3).unbind(1)).cpu()  # [N, T, S]
     # Copies, so that one kept hypothesis does not keep all.
     looks = iter(rows[:length].clone() for rows, (_, _, length) in zip(looked, flat, strict=True))
     nothing = Hypothesis((), -torch.inf, looked.new_zeros(0, looked.shape[2]))

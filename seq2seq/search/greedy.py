@@ -61,19 +61,20 @@ def token_by_token(
         looked = step.attention.new_zeros(count, step.attention.shape[2])  # [B, S]
         trail.append(looked.index_copy(0, texts, step.attention[:, 0]))
         over = (token == EOS) | best.isneginf()
-        rows, done = (~over).nonzero().flatten(), over.nonzero().flatten()
-        parts = (texts[done], prefix[done, 0, 1:], total[done])
-        for text, ids, score in zip(*(part.tolist() for part in parts), strict=True):
-            # Where nothing may follow, an empty text says so.
-            length = 0 if math.isinf(score) else len(trail)
-            share = score / max(1, length) ** config.length_penalty
-            ended[text] = tuple(ids[:length]), share, length
+        done = over.nonzero().flatten()
+        before, state = prefix, step.state
         prefix = torch.cat([prefix, token[:, None, None]], dim=2)
-        state = step.state
         if len(done):
+            parts = (texts[done], before[done, 0, 1:], total[done])
+            for text, ids, score in zip(*(part.tolist() for part in parts), strict=True):
+                # Where nothing may follow, an empty text says so.
+                length = 0 if math.isinf(score) else len(trail)
+                share = score / max(1, length) ** config.length_penalty
+                ended[text] = tuple(ids[:length]), share, length
+            rows = (~over).nonzero().flatten()
             texts, prefix, limits, total = texts[rows], prefix[rows], limits[rows], total[rows]
             memory, state = selected(memory, rows), state.select(rows)
-    looks = torch.stack(trail, dim=1) if trail else torch.zeros(0)  # [B, T, S]
+    looks = torch.stack(trail, dim=1).cpu() if trail else torch.zeros(0)  # [B, T, S]
     return [
         Hypothesis(ids, score, looks[text, :length].clone())
         for text, (ids, score, length) in sorted(ended.items())

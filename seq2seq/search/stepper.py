@@ -95,7 +95,7 @@ class Hypothesis:
     score: float
     """Log-probability in nats, end symbol included, divided by length to the length penalty."""
     attention: Float[Tensor, "T S"] = field(repr=False)
-    """Where each token, the end symbol included, looked."""
+    """Where each token, the end symbol included, looked; on the processor."""
 
 
 Strategy: TypeAlias = Callable[

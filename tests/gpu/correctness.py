@@ -246,7 +246,7 @@ def agreement(
         assert texts_of[0] == texts_of[1], f"{texts_of[0]}, on a processor {texts_of[1]}"
         for one, other in zip(some, others, strict=True):
             worst = max(worst, abs(one.score - other.score))
-            looked = one.attention[:, :length].cpu() - other.attention[:, :length]
+            looked = one.attention[:, :length] - other.attention[:, :length]
             worst = max(worst, float(looked.abs().max()) if looked.numel() else 0.0)
     return worst
 

@@ -202,7 +202,7 @@ class Translator:
                 hypothesis.score,
                 source_tokens,
                 (*self.pipelines.target.tokens(hypothesis.ids), "<eos>"),
-                hypothesis.attention[:, : len(row)].float().cpu().numpy(),
+                hypothesis.attention[:, : len(row)].float().numpy(),
                 source=text,
             )
             for target, hypothesis in zip(texts, hypotheses, strict=True)
