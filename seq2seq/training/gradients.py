@@ -108,7 +108,8 @@ class ReplayedGradients(Gradients):
     ) -> Outcome:
         """Adds the gradients of a batch, as :meth:`Gradients.add`."""
         numbers = (self._sum.new_full((), number) for number in (count, total, scale))
-        found = self._graphs(batch.filled(), carried, *numbers)
+        usual = batch.filled() if hasattr(batch, "filled") else batch
+        found = self._graphs(usual, carried, *numbers)
         self._sum += self._of_batch
         # A copy, since the next batch of this shape writes over it.
         return Outcome(found.nats.clone(), found.penalty, found.carried)

@@ -26,7 +26,7 @@ from seq2seq.training.averaging import RunningAverage
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
-from seq2seq.training.state import weights
+from seq2seq.training.state import STEADY, weights
 from seq2seq.training.trainer import Trainer
 from tests.losses import outcome
 from tests.waiting import NoWaiting
@@ -551,6 +551,108 @@ def test_forward_and_backward_never_wait_for_a_gpu(kind: str) -> None:
     with NoWaiting():  # type: ignore[no-untyped-call]
         found = outcome(model, batch, 0.1)
         (found.nats / 7 + (0 if found.penalty is None else found.penalty)).backward()
+
+
+# --- float16
+
+
+def half_trainer(folder: Path, settings: TrainConfig = BASE) -> Trainer[Any]:
+    """Makes a trainer in float16, of a model that a processor has in it."""
+    torch.manual_seed(1)
+    sizes: dict[str, Any] = {"cell": "gru", "hidden_size": 8, "dropout": 0.0}
+    config = Seq2SeqConfig(
+        embedding_size=8,
+        output_dropout=0.0,
+        encoder=EncoderConfig(**sizes),
+        decoder=DecoderConfig(**sizes),
+    )
+    model = build_seq2seq(config, VOCABULARY, VOCABULARY)
+    return Trainer(model, settings, folder, dtype=torch.float16)
+
+
+def test_scaled_gradients_are_those_of_float32_to_rounding(tmp_path: Path) -> None:
+    found = []
+    for dtype in (torch.float16, torch.float32):
+        trainer = half_trainer(tmp_path, replace(BASE, optimizer=replace(CONSTANT, name="sgd")))
+        before = [one.clone() for one in weights(trainer.model).values()]
+        if dtype == torch.float32:
+            trainer = Trainer(trainer.model, trainer.config, tmp_path, dtype=dtype)
+        trainer.update([join(rows(4))])
+        after = weights(trainer.model).values()
+        steps = [new - old for new, old in zip(after, before, strict=True)]
+        found.append(torch.cat([step.flatten() for step in steps]))
+    assert (found[0] - found[1]).norm() < 2e-2 * found[1].norm()
+
+
+def test_an_overflow_halves_the_scale_and_leaves_the_update_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = poison(half_trainer(tmp_path), 2, 3)
+    before = trainer.progress.scale
+    seen = []
+    for _ in range(4):
+        trainer.update([join(rows(4))])
+        seen.append([one.clone() for one in weights(trainer.model).values()])
+    same = [all(map(torch.equal, *pair)) for pair in pairwise(seen)]
+    assert same == [True, True, False]
+    progress = trainer.progress
+    assert (progress.scale, progress.since_overflow, progress.skipped) == (before / 4, 1, 0)
+    assert caplog.records == []
+
+
+def test_what_is_no_number_without_a_scale_is_told(tmp_path: Path) -> None:
+    trainer = poison(half_trainer(tmp_path), 1)
+    trainer.progress.scale = 1.0
+    trainer.update([join(rows(4))])
+    assert (trainer.progress.scale, trainer.progress.skipped) == (1.0, 1)
+
+
+def test_the_scale_is_doubled_after_a_long_while_and_saved(tmp_path: Path) -> None:
+    trainer = half_trainer(tmp_path)
+    trainer.progress.scale, trainer.progress.since_overflow = 8.0, STEADY - 1
+    trainer.fit(Copies(), scores(1.0))
+    assert (trainer.progress.scale, trainer.progress.since_overflow) == (16.0, BASE.steps - 1)
+    other = half_trainer(tmp_path)
+    latest = other.checkpoints.latest()
+    assert latest is not None
+    other.resume(latest)
+    assert other.progress == trainer.progress
+
+
+def test_float32_has_no_scale(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    before = trainer.progress.scale, trainer.progress.since_overflow
+    trainer.update([join(rows(4))])
+    assert (trainer.progress.scale, trainer.progress.since_overflow) == before
+
+
+# --- replayed updates
+
+
+def test_replayed_updates_of_several_batches_are_plain_ones(tmp_path: Path) -> None:
+    batches = [join(rows(3, 1)), join(rows(5, 2)), join(rows(3, 3))]
+    found = []
+    for replay in (True, False):
+        trainer: Trainer[Any] = Trainer(
+            make_model(0.2), BASE, tmp_path, dtype=torch.float32, replay=replay
+        )
+        for _ in range(2):
+            trainer.update([one if replay else one.filled() for one in batches])
+        found.append([*weights(trainer.model).values()])
+        losses = trainer.progress.window_loss
+        found[-1].append(torch.tensor(losses))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_replayed_updates_leave_frozen_weights_alone(tmp_path: Path) -> None:
+    model = make_model()
+    model.bridge.requires_grad_(False)
+    before = {name: one.clone() for name, one in weights(model).items()}
+    trainer: Trainer[Any] = Trainer(model, BASE, tmp_path, dtype=torch.float32, replay=True)
+    trainer.update([join(rows(3))])
+    for name, value in weights(model).items():
+        assert value.equal(before[name]) == name.startswith("bridge"), name
 
 
 # --- refusals
