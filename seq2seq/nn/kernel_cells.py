@@ -1,11 +1,14 @@
 """Cells whose gates see the last hidden vector, with torch's kernels: LSTM, GRU, simple layers."""
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.nn.cell import HALF, TWO, Cell, Folded, SearchCell, last, padded_steps, tanh_
 from seq2seq.nn.dropout import dropout
@@ -13,16 +16,78 @@ from seq2seq.nn.linear import SearchPrecision, linear
 
 # Far outside the range where a float64 sigmoid differs from 0 or 1.
 CLOSED, OPEN = -1e4, 1e4
+WHOLE = 8
+"""Columns of 16 bits that tensor cores take at once; products of other widths are slower."""
+Kernel: TypeAlias = Callable[..., tuple[Tensor, ...]]
+log = logging.getLogger("seq2seq")
 
 
-def laid_together(weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def laid_together(weights: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Returns the same weights one after the other in one stretch of memory, as cuDNN reads them.
 
     It would copy others together itself, at each call, and warn of it.
     """
-    flat = torch.cat([weight.flatten() for weight in weights])
+    flat = torch.cat([weight.flatten() for weight in weights]).to(dtype)
     parts = torch.split(flat, [weight.numel() for weight in weights])
     return tuple(part.view_as(weight) for part, weight in zip(parts, weights, strict=True))
+
+
+def run(
+    kernel: Kernel, inputs: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Runs a kernel of torch over whole sequences, one layer in one direction."""
+    outputs: tuple[Tensor, ...] = kernel(
+        inputs,
+        states if len(states) > 1 else states[0],  # each [1, B, D]
+        weights,
+        True,  # biases
+        1,  # layers
+        0.0,  # dropout
+        torch.is_grad_enabled(),  # keep what backward needs
+        False,  # bidirectional
+        True,  # batch first
+    )
+    return outputs
+
+
+def run_on_gpu(
+    kernel: Kernel, inputs: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Does the same with cuDNN, in the numbers that autocast names.
+
+    Autocast itself would take float16 whatever it is told, and in that small gradients vanish.
+    """
+    kept = dtype = weights[0].dtype
+    if kept == torch.float32 and torch.is_autocast_enabled("cuda"):
+        dtype = torch.get_autocast_dtype("cuda")
+        shapes = tuple(weight.shape for weight in weights)
+        kept = dtype if _has(kernel, len(states), shapes, dtype) else kept
+        inputs, states = inputs.to(kept), [state.to(kept) for state in states]
+    with torch.autocast("cuda", enabled=False):
+        outputs, *finals = run(kernel, inputs, states, laid_together(weights, kept))
+    return outputs.to(dtype), *finals
+
+
+@cache
+def _has(kernel: Kernel, states: int, shapes: Sequence[torch.Size], dtype: torch.dtype) -> bool:
+    """Tells whether a kernel works in such numbers: cuDNN has learnt bfloat16 late."""
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cuda", enabled=False),
+        ):
+            given: dict[str, Any] = {"dtype": dtype, "device": "cuda", "requires_grad": True}
+            weights = [torch.zeros(shape, **given) for shape in shapes]
+            inputs = torch.zeros(8, 2, shapes[0][1], **given)
+            first = [torch.zeros(1, 8, shapes[1][1], **given)] * states
+            loss: Any = run(kernel, inputs, first, laid_together(weights, dtype))[0].sum()
+            loss.backward()
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        log.warning("recurrent layers run in float32, as %s does not work: %s", dtype, reason)
+        return False
+    return True
 
 
 class KernelCell(Cell):
@@ -39,7 +104,7 @@ class KernelCell(Cell):
     recurrent = True
     gates: ClassVar[int]
     """Blocks of ``D`` rows in the weights, in torch's order."""
-    sequence_kernel: ClassVar[Callable[..., tuple[Tensor, ...]]]
+    sequence_kernel: ClassVar[Kernel]
     """torch's kernel over a whole sequence."""
     step_kernel: ClassVar[Callable[..., Tensor | tuple[Tensor, Tensor]]]
     """torch's kernel for one step."""
@@ -82,22 +147,16 @@ class KernelCell(Cell):
             # The kernels return the cell vector of the last step only. A feature that is 1 at
             # padded steps, with fixed weights that shut the input gate and open the forget gate,
             # carries the cell vector of the last real step there unchanged.
-            weight = torch.cat([weight, self.get_buffer("hold")], dim=1)  # [G, F+1]
-            padded = padded_steps(inputs, lengths)[..., None]  # [B, T, 1]
+            hold, padded = self.get_buffer("hold"), padded_steps(inputs, lengths)[..., None]
+            if inputs.is_cuda:  # columns of zeros, up to a width that it likes
+                room = (0, -(inputs.shape[2] + 1) % WHOLE)
+                hold, padded = functional.pad(hold, room), functional.pad(padded, room)
+            weight = torch.cat([weight, hold], dim=1)  # [G, F+1]
             inputs = torch.cat([inputs, padded.to(inputs.dtype)], dim=2)  # [B, T, F+1]
         states = tuple(part[None].contiguous() for part in state.chunk(self.states, dim=1))
         weights = weight, self._recurrence(), self.bias_input, self.bias_recurrent
-        outputs, *finals = self.sequence_kernel(
-            inputs,
-            states if self.states > 1 else states[0],  # each [1, B, D]
-            laid_together(weights) if weight.is_cuda else weights,
-            True,  # biases
-            1,  # layers
-            0.0,  # dropout
-            torch.is_grad_enabled(),  # keep what backward needs
-            False,  # bidirectional
-            True,  # batch first
-        )
+        over = run_on_gpu if inputs.is_cuda else run
+        outputs, *finals = over(self.sequence_kernel, inputs, states, weights)
         if lengths is None:
             return outputs, torch.cat([final[0] for final in finals], dim=1)
         held = (final[0] for final in finals[1:])
