@@ -7,11 +7,12 @@ layer of two directions, that of the forward cell stands before that of the back
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.nn.cell import Cell, SearchCell, fold_cell
@@ -36,7 +37,25 @@ def reverse(
     steps = torch.arange(values.shape[1], device=values.device)
     mirrored = lengths[:, None] - 1 - steps
     index = torch.where(mirrored >= 0, mirrored, steps)
-    return values.gather(1, index[..., None].expand_as(values))
+    turned: Tensor = _Turned.apply(values, index)  # type: ignore[no-untyped-call]
+    return turned
+
+
+class _Turned(torch.autograd.Function):
+    """Reorders steps in a way that is undone by doing it again: so is the gradient's."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:  # noqa: ANN401
+        """Returns the steps at ``index``."""
+        ctx.save_for_backward(index)
+        return values.gather(1, index[..., None].expand_as(values))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Turns the gradient around."""
+        (index,) = ctx.saved_tensors
+        return grad.gather(1, index[..., None].expand_as(grad)), None
 
 
 @dataclass(frozen=True, kw_only=True)
