@@ -6,6 +6,7 @@ most of them run. A graph starts all of them at once.
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -75,16 +76,19 @@ class Graphs(Generic[ResultT]):
     def capture(self, arguments: tuple[object, ...]) -> tuple[ResultT, Callable[[], None]]:
         """Records a call with fixed memory; returns where its result is, and what replays it."""
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current, side = torch.cuda.current_stream(), _beside()
         side.wait_stream(current)
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
                 self.function(*arguments)
         current.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        # Another thread may bring batches to the device meanwhile.
-        with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
-            result = self.function(*arguments)
+        try:
+            # Another thread may bring batches to the device meanwhile.
+            with torch.cuda.graph(graph, self._pool, side, capture_error_mode="thread_local"):
+                result = self.function(*arguments)
+        finally:
+            torch.cuda.set_stream(current)  # where a recording fails, torch leaves the other one
         return result, graph.replay
 
     def rerun(self, arguments: tuple[object, ...]) -> tuple[ResultT, Callable[[], None]]:
@@ -98,6 +102,12 @@ class Graphs(Generic[ResultT]):
                 slot.copy_(new)
 
         return result, replay
+
+
+@cache
+def _beside() -> torch.cuda.Stream:
+    """Returns the stream that all is recorded on: cuBLAS keeps megabytes for each it meets."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 class _Recording(Generic[ResultT]):
