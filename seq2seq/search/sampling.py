@@ -52,11 +52,18 @@ def _only(
     return left / left.sum(dim=1, keepdim=True)
 
 
+def _cumulative(numbers: Float[Tensor, "R V"]) -> Float[Tensor, "R V"]:
+    """Returns cumulative sums; torch has none for a GPU where kernels must be repeatable."""
+    if numbers.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return numbers.cpu().cumsum(dim=1).to(numbers.device)
+    return numbers.cumsum(dim=1)
+
+
 def _reaching(
     probabilities: Float[Tensor, "R V"], order: Int[Tensor, "R V"], share: float
 ) -> Float[Tensor, "R V"]:
     """Returns the fewest tokens, the first of ``order``, whose sum reaches ``share``."""
-    sums = probabilities.gather(1, order).cumsum(dim=1)
+    sums = _cumulative(probabilities.gather(1, order))
     before = functional.pad(sums[:, :-1], (1, 0))
     return _only(probabilities, order, before < share)
 
@@ -133,7 +140,7 @@ def draw(probabilities: Float[Tensor, "R V"], uniforms: Float[Tensor, "R"]) -> I
     row's sum, and never one with probability 0; in a row that is not a number, padding.
     """
     exact = probabilities.double()
-    sums = exact.cumsum(dim=1)
+    sums = _cumulative(exact)
     if sums.is_cuda:
         # Parallel sums may waver in the last digit: without the mask, a token of probability 0
         # could be where they cross. One after the other, they never fall.
