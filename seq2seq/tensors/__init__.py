@@ -60,10 +60,12 @@ class Padded(Movable):
     def real(self) -> Int[Tensor, "R"]:
         """The places of the real steps, one sequence after the other."""
         valid = self.valid.flatten()
-        places = (
-            valid.nonzero() if self.count is None else torch.nonzero_static(valid, size=self.count)
-        )
-        return places[:, 0]
+        if self.count is not None:
+            try:
+                return torch.nonzero_static(valid, size=self.count)[:, 0]
+            except NotImplementedError:  # on CUDA, before torch 2.7
+                pass
+        return valid.nonzero()[:, 0]
 
     @property
     def full(self) -> bool:

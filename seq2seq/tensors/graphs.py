@@ -42,7 +42,7 @@ class Graphs(Generic[ResultT]):
         self.steady = steady
         self.recordings: dict[object, _Recording[ResultT]] = {}
         self._pool: Any = None
-        self._gave_up = False
+        self._gave_up = self._full = False
 
     def __call__(self, *given: object, rows: int = 1, room: int = 1) -> ResultT:
         """Returns what the function makes of ``given``.
@@ -51,27 +51,33 @@ class Graphs(Generic[ResultT]):
         returned, has so many rows or a multiple of them, and the function treats each alone.
         """
         key = room, layout(given, rows)
-        recording = self.recordings.get(key)
-        if recording is None:
-            if self._gave_up or len(self.recordings) >= MOST:
-                return self.function(*given)
-            recording = self._record(given, rows, room)
-            if recording is None:
-                return self.function(*given)
-            self.recordings[key] = recording
-        return recording.replay(given, self.steady, rows, room)
+        if key not in self.recordings and not self._record(key, given, rows, room):
+            return self.function(*given)
+        return self.recordings[key].replay(given, self.steady, rows, room)
 
-    def _record(
-        self, given: tuple[object, ...], rows: int, room: int
-    ) -> "_Recording[ResultT] | None":
-        """Records a call; says once if that cannot be done, and returns None."""
+    def _record(self, key: object, given: tuple[object, ...], rows: int, room: int) -> bool:
+        """Records a call; says once if that cannot be done."""
+        if self._gave_up or len(self.recordings) >= MOST:
+            if not self._gave_up and not self._full:
+                self._full = True
+                log.info("%d CUDA graphs are kept; other shapes go without", MOST)
+            return False
         try:
-            return _Recording(self, given, rows, room)
+            self.recordings[key] = _Recording(self, given, rows, room)
         except RuntimeError as error:
-            self._gave_up = True
             reason = str(error).strip().partition("\n")[0]
             log.warning("no CUDA graph: %s; this goes on without", reason)
-            return None
+            self._give_up(next(tensors_in(given)).device)
+        return not self._gave_up
+
+    def _give_up(self, device: torch.device) -> None:
+        """Forgets all recordings, and frees torch's random numbers from the one that failed."""
+        self._gave_up = True
+        self.recordings.clear()
+        if device.type == "cuda":
+            index = torch.cuda.current_device() if device.index is None else device.index
+            generator = torch.cuda.default_generators[index]
+            generator.graphsafe_set_state(generator.clone_state())
 
     def capture(self, arguments: tuple[object, ...]) -> tuple[ResultT, Callable[[], None]]:
         """Records a call with fixed memory; returns where its result is, and what replays it."""

@@ -151,6 +151,8 @@ def tables(found: Sequence[Found]) -> list[str]:
     measured = [one for one in found if one["holds"] and "rate" in one["figures"]]
     rows = [(f"{one['part']}: {one['name']}", *cells(one["figures"], columns)) for one in measured]
     lines = list(table(["figure", *columns], rows)) if rows else []
+    if rows:
+        lines += ["", "torch's own nn.LSTM computes in float16 where autocast says bfloat16"]
     lines += ["", *(summary(part, found) for part in dict.fromkeys(one["part"] for one in found))]
     recipes = [one for one in found if one["holds"] and "validation BLEU" in one["figures"]]
     lines += [f"recipe: {one['figures']}" for one in recipes]

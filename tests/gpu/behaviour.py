@@ -196,6 +196,8 @@ def run_to(
         if latest is not None:
             some.resume(latest)
         some.fit(order, lambda: {"loss": 1.0})
+        if replay:
+            must_have_recorded(some)
     return {name: value.cpu().clone() for name, value in weights(some.model).items()}
 
 
@@ -208,6 +210,8 @@ def leak(make: Callable[..., nn.Module], order: Order, replay: bool, setting: Se
             while one.progress.step < most:
                 one.update([order.batches[one.progress.step % SHAPES]])
             used.append(in_use(setting.device))
+        if replay:
+            must_have_recorded(one)
     return near((used[1] - used[0]) / used[0], 0.01, updates=str(updates))
 
 

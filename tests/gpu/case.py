@@ -1,7 +1,7 @@
 """What the checks of a device are made of: cases, and how far a number may be off."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,19 @@ def made(cases: Callable[[], Iterable[Case]]) -> list[Case]:
 
 
 @contextmanager
-def exact_products() -> Iterator[None]:
-    """Keeps products of float32 from being made in tf32, which has the digits of float16."""
+def allowing_tf32(allowed: bool) -> Iterator[None]:
+    """Says whether float32 products may be made in tf32, which has the digits of float16."""
     libraries: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
     before = [one.allow_tf32 for one in libraries]
     for one in libraries:
-        one.allow_tf32 = False
+        one.allow_tf32 = allowed
     try:
         yield
     finally:
-        for one, allowed in zip(libraries, before, strict=True):
-            one.allow_tf32 = allowed
+        for one, as_it_was in zip(libraries, before, strict=True):
+            one.allow_tf32 = as_it_was
+
+
+def exact_products() -> AbstractContextManager[None]:
+    """Keeps products of float32 as exact as float32 is."""
+    return allowing_tf32(False)

@@ -41,7 +41,7 @@ class WholeSequences(nn.Module):
         state = tuple(torch.tanh(first).contiguous().chunk(2))
         hidden, _ = self.decoder(self.dropout(self.target(target)), state)
         scores = hidden @ self.keys(memory).transpose(1, 2)
-        padding = torch.arange(source.shape[1]) >= lengths[:, None]
+        padding = torch.arange(source.shape[1], device=source.device) >= lengths[:, None]
         looks = scores.masked_fill(padding[:, None], -torch.inf).softmax(dim=2)
         seen = torch.tanh(self.join(torch.cat([looks @ memory, hidden], dim=2)))
         logits: Tensor = self.head(self.dropout(seen))
