@@ -156,7 +156,8 @@ def replayed(make: Callable[..., nn.Module], order: Order, setting: Setting) -> 
     results = []
     for replay in (True, False):
         with trainer(make(dropout=0.2), setting, replay=replay) as one, exact_products():
-            for batch in [*order.batches, *order.batches[:2]]:
+            few = order.batches[:3] if setting.short else order.batches
+            for batch in [*few, *order.batches[:2]]:
                 one.update([batch if replay else batch.filled()])
             if replay:
                 must_have_recorded(one)
@@ -203,10 +204,10 @@ def run_to(
 
 def leak(make: Callable[..., nn.Module], order: Order, replay: bool, setting: Setting) -> Figures:
     """Makes 200 updates of changing shapes, and compares what is in use with before."""
-    updates = 3 * SHAPES if setting.short else 200
+    updates = 2 * SHAPES if setting.short else 200
     with trainer(make(dropout=0.2), setting, replay=replay) as one:
         used = []
-        for most in (2 * SHAPES, updates - updates % SHAPES):
+        for most in (SHAPES if setting.short else 2 * SHAPES, updates - updates % SHAPES):
             while one.progress.step < most:
                 one.update([order.batches[one.progress.step % SHAPES]])
             used.append(in_use(setting.device))
@@ -262,7 +263,7 @@ def learning(cell: str, dtype: torch.dtype, replay: bool, setting: Setting) -> F
     config = replace(config, optimizer=replace(config.optimizer, learning_rate=1e-2))
     losses = []
     with trainer(translator(cell), setting, dtype, replay, config) as one:
-        for _ in range(12 if setting.short else 60):
+        for _ in range(8 if setting.short else 60):
             before = one.progress.window_loss
             one.update([PAIRS.batches[0]])
             if one.progress.window_loss > before:  # else it was skipped: float16 may overflow

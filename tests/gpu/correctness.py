@@ -1,6 +1,6 @@
 """What a device computes, against float64 on a processor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -33,38 +33,40 @@ from tests.gpu.models import (
 )
 
 BOTH = (False, True)
+WAYS = {"one direction": False, "two directions": True}
 
 
 def cases(setting: Setting) -> Iterator[Case]:
     """Yields all cases."""
     halves = (torch.bfloat16,) if setting.device.type == "cpu" else (torch.bfloat16, torch.float16)
-    for dtype in (torch.float32, *halves):
-        in_numbers = str(dtype).removeprefix("torch.")
-        for cell, both in product(CELLS, BOTH):
-            ways = "two directions" if both else "one direction"
-            yield Case(
-                "layers", f"{cell}, {ways}, {in_numbers}", partial(layers, cell, both, dtype)
-            )
-        for attention, feeding in product(ATTENTIONS, BOTH):
-            fed = "input feeding" if feeding else "no feeding"
-            made = partial(translator, "lstm", attention, feeding=feeding)
-            run = partial(loss, made, pairs(), dtype, 0.1)
-            yield Case("attention", f"{attention}, {fed}, {in_numbers}", run)
-        for tied, smoothing in product(BOTH, (0.0, 0.1)):
-            made = partial(translator, tied=tied)
-            name = f"{'tied' if tied else 'of its own'}, smoothing {smoothing}, {in_numbers}"
-            yield Case("head", name, partial(loss, made, pairs(), dtype, smoothing))
-        for cell in CELLS:
-            run = partial(loss, partial(language_model, cell), texts(), dtype, 0.0)
-            yield Case("language model", f"{cell}, {in_numbers}", run)
-    for cell, both in product(CELLS, BOTH):
-        ways = "two directions" if both else "one direction"
+    yield from in_numbers((torch.float32, *halves))
+    for cell, (ways, both) in product(CELLS, WAYS.items()):
         yield Case("padding", f"{cell}, {ways}", partial(padding, cell, both))
     for cell in CELLS:
         yield Case("stepping", cell, partial(stepping, cell))
     for shape in ((3, 7, 33), (1, 1, 130), (5, 40, 64)):
         yield Case("scan", " x ".join(map(str, shape)), partial(scanning, shape))
     yield from searches()
+
+
+def in_numbers(dtypes: Sequence[torch.dtype]) -> Iterator[Case]:
+    """Yields what training computes, in all numbers that it may use."""
+    names = {dtype: str(dtype).removeprefix("torch.") for dtype in dtypes}
+    for cell, (ways, both), dtype in product(CELLS, WAYS.items(), dtypes):
+        run = partial(layers, cell, both, dtype)
+        yield Case("layers", f"{cell}, {ways}, {names[dtype]}", run)
+    for attention, feeding, dtype in product(ATTENTIONS, BOTH, dtypes):
+        fed = "input feeding" if feeding else "no feeding"
+        made = partial(translator, "lstm", attention, feeding=feeding)
+        run = partial(loss, made, pairs(), dtype, 0.1)
+        yield Case("attention", f"{attention}, {fed}, {names[dtype]}", run)
+    for tied, smoothing, dtype in product(BOTH, (0.0, 0.1), dtypes):
+        run = partial(loss, partial(translator, tied=tied), pairs(), dtype, smoothing)
+        head = "tied" if tied else "of its own"
+        yield Case("head", f"{head}, smoothing {smoothing}, {names[dtype]}", run)
+    for cell, dtype in product(CELLS, dtypes):
+        run = partial(loss, partial(language_model, cell), texts(), dtype, 0.0)
+        yield Case("language model", f"{cell}, {names[dtype]}", run)
 
 
 def layers(cell: str, both: bool, dtype: torch.dtype, setting: Setting) -> Figures:

@@ -466,6 +466,8 @@ def recipe(setting: Setting) -> Figures:
     if setting.short or setting.data is None:
         few = [(f"Satz {number} von zehn", f"sentence {number} of ten") for number in range(10)]
         overrides |= {"source.tokenizer": "char", "target.tokenizer": "char"}
+        overrides |= {"model.encoder.hidden_size": 16, "model.decoder.hidden_size": 16}
+        overrides |= {"model.encoder.embedding_size": 16, "model.embedding_size": 16}
         seq2seq.train(RECIPE, overrides, data={"train": few, "valid": few}, dry_run=True)
         return {"data": "ten pairs", "updates": "2"}
     overrides |= {

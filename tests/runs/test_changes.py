@@ -75,7 +75,9 @@ def test_what_may_change(key: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO, logger="seq2seq"):
         going_on(tmp_path, begun, now)
     assert f"changed: {key}" in caplog.text
-    assert (BITS in caplog.text) == (key in ("train.threads", "train.device"))
+    assert (BITS in caplog.text) == (
+        key in ("train.threads", "train.device", "train.deterministic")
+    )
     assert read_config(tmp_path) == now
 
 
