@@ -195,7 +195,7 @@ def evaluate(
             run's configuration names.
         settings: The task's own settings, such as ``{"metrics": ["bleu", "chrf"]}``.
         checkpoint: ``best``, ``last``, a step, or a name.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda-graphs``.
 
     Raises:
         Seq2SeqError: Something that the user can mend; see :mod:`seq2seq.errors`.

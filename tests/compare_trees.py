@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 Settings = dict[str, Any]
+MAPPINGS = ("config", "state")
 CELLS = ("lstm", "gru", "rnn", "sru", "mingru")
 SMALL: Settings = {
     "train.steps": 20,
@@ -161,7 +162,7 @@ for part in ("model", "optimizer"):
     found[part] = digest([(k, of_array(t.float().numpy()), str(t.dtype)) for k, t in sorted(tensors.items())])
 clock = {"seconds", "minutes", "tokens_per_second", "window_seconds"}
 state = json.loads((last / "state.json").read_text())
-found["state"] = digest(sorted((k, v) for k, v in state.items() if k not in clock))
+found["state"] = {k: repr(v) for k, v in state.items() if k not in clock}
 history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 found["scores"] = digest([sorted((k, v) for k, v in row.items() if k not in clock) for row in history])
 found["samples"] = digest((folder / "samples" / "all.txt").read_text())
@@ -216,12 +217,14 @@ def outcome(tree: Path, settings: Settings) -> dict[str, Any]:
 
 
 def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Returns the parts that differ; a key that only one configuration has is no difference."""
+    """Returns the parts that differ; a key that only one tree has is no difference."""
     if "failed" in old or "failed" in new:
         return [f"failed: {old.get('failed') or new.get('failed')}"]
-    parts = [part for part in old if part != "config" and old[part] != new.get(part)]
-    keys = old["config"].keys() & new["config"].keys()
-    return parts + [key for key in sorted(keys) if old["config"][key] != new["config"][key]]
+    found = [part for part in old if part not in MAPPINGS and old[part] != new.get(part)]
+    for part in MAPPINGS:
+        keys = old[part].keys() & new[part].keys()
+        found += [key for key in sorted(keys) if old[part][key] != new[part][key]]
+    return found
 
 
 def main() -> int:
