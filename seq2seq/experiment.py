@@ -11,7 +11,7 @@ from typing import Any
 
 from seq2seq import config as configuration
 from seq2seq.device import use_threads
-from seq2seq.errors import ConfigError, nearest
+from seq2seq.errors import ConfigError, StorageError, nearest
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.runs import describe
@@ -115,11 +115,13 @@ def finish(folder: Path) -> Run:
     """Draws the learning curve and returns the run."""
     run = Run.of(folder)
     picture = folder / "plots" / "learning_curve.png"
-    picture.parent.mkdir(exist_ok=True)
     try:
+        picture.parent.mkdir(exist_ok=True)
         plot_learning_curve(run.history, picture)
     except ConfigError as error:
         log.info("no learning curve: %s", error)
+    except (StorageError, OSError) as error:
+        log.warning("no learning curve: %s", error)
     return run
 
 

@@ -381,8 +381,8 @@ experiments = st.builds(
     ),
     train=st.builds(
         Train,
-        rate=st.floats(allow_nan=False),
-        clip=st.none() | st.floats(allow_nan=False),
+        rate=st.floats(allow_nan=False, allow_infinity=False),
+        clip=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         sizes=st.lists(st.integers(0, 99)).map(tuple),
         metrics=st.lists(st.sampled_from(["bleu", "chrf"])).map(tuple),
         batch=st.integers(1, 9) | st.just("auto"),
@@ -393,6 +393,13 @@ experiments = st.builds(
     ),
     name=st.sampled_from(["null", "no", "1e-3", "1:30", "2024-01-01", "~", "", "=", "<<", "*a"]),
 )
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_are_finite(value: float) -> None:
+    text = rf"^config: train.rate: must be finite, got {value}$"
+    with pytest.raises(ConfigError, match=text):
+        config.from_mapping(Experiment, {"train": {"rate": value}})
 
 
 @settings(deadline=None, max_examples=60)

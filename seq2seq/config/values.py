@@ -1,6 +1,7 @@
 """Values of a configuration: checked against their field's type, and shown in messages."""
 
 import functools
+import math
 import typing
 from collections.abc import Hashable, Mapping
 from dataclasses import is_dataclass
@@ -20,9 +21,14 @@ def checked(annotation: object, value: object, where: str) -> object:
         return value  # text stays text, also where it reads "null"
     if not _misfit(annotation, value):
         try:
-            return _parser(annotation).parse_object({"value": value}, defaults=False)["value"]
+            found = _parser(annotation).parse_object({"value": value}, defaults=False)["value"]
         except (ArgumentError, OverflowError):
             pass  # its text takes several lines and names Python types
+        else:
+            numbers = found if isinstance(found, tuple) else (found,)
+            if all(math.isfinite(one) for one in numbers if isinstance(one, float)):
+                return found
+            raise ConfigError(f"{where}: must be finite, got {shown(value)}")
     raise ConfigError(
         f"{where}: must be {_accepted(annotation)}, got {shown(value)}"
         f"{_nearest_choice(annotation, value)}"

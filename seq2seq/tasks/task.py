@@ -29,6 +29,7 @@ from seq2seq.runs.describe import summary
 from seq2seq.runs.folder import CONFIG, read_mapping, user_cache
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.journal import report_to
 from seq2seq.training.loader import BatchOrder
 from seq2seq.training.trainer import Trainer, Validator
 
@@ -296,10 +297,11 @@ def read_config_of(kind: type[KindT], folder: Path) -> KindT:
 def write_samples(folder: Path, text: str) -> None:
     """Writes what the model makes now, and keeps what it made before."""
     path = folder / "samples" / "latest.txt"
-    path.parent.mkdir(exist_ok=True)
-    with path.with_name("all.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{text}\n{'-' * 40}\n")
-    path.write_text(text, encoding="utf-8")
+    with report_to(path.parent):
+        path.parent.mkdir(exist_ok=True)
+        with path.with_name("all.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n{'-' * 40}\n")
+        path.write_text(text, encoding="utf-8")
 
 
 def warn_of_unknown(share: float, name: str, tokens: str = "tokens") -> None:

@@ -2,36 +2,44 @@
 
 A checkpoint holds ``model.safetensors``, ``optimizer.safetensors``, ``state.json`` and
 ``MANIFEST.json`` (format version, sizes, SHA-256). It is written under a temporary name, synced,
-and renamed, so a folder called ``step-...`` is whole. Which one is the latest, and which the best,
-is computed, never stored.
+read back and compared, and renamed, so a folder called ``step-`` and digits is whole. Which one is
+the latest, and which the best, is computed, never stored.
 """
 
 import errno
-import hashlib
 import json
 import logging
 import os
 import shutil
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from seq2seq.errors import CheckpointError, StorageError
+from seq2seq.errors import CheckpointError
+from seq2seq.training.disk import (
+    MANIFEST,
+    facts_of,
+    failpoint,
+    json_of,
+    put,
+    storage,
+    sync,
+    tensors_of,
+    uncached,
+    verified,
+)
 
 FORMAT = 1
-MODEL, OPTIMIZER, STATE, MANIFEST = (
-    "model.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-    "MANIFEST.json",
-)
+MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+DRAFT, OLD = ".tmp-", "-old"
+"""How the names of folders begin and end that are not yet, or no longer, checkpoints."""
+TRIES = 20
+"""How often a run that is being trained is listed again, as a checkpoint went while it was read."""
+FoundT = TypeVar("FoundT")
 log = logging.getLogger("seq2seq")
 
 
@@ -58,8 +66,29 @@ class Checkpoints:
         self.training = training
 
     def names(self) -> list[str]:
-        """Returns the names of the numbered checkpoints, newest first."""
-        return sorted((path.name for path in self.folder.glob("step-*")), reverse=True)
+        """Returns the names of the numbered checkpoints, newest first.
+
+        Raises:
+            CheckpointError: The folder cannot be read.
+        """
+        found = [step for name in self._entries() if (step := step_of(name)) is not None]
+        return [name_of(step) for step in sorted(found, reverse=True)]
+
+    def _entries(self) -> dict[str, int]:
+        """Returns the real folders inside, and the number that the disk gives each."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return {
+                    entry.name: entry.inode()
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                }
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder}: cannot be read ({error.strerror}); nothing was changed"
+            ) from error
 
     def save(
         self,
@@ -68,22 +97,27 @@ class Checkpoints:
         optimizer: Mapping[str, Tensor],
         state: Mapping[str, Any],
     ) -> Path:
-        """Writes a checkpoint, verifies it, and only then removes old ones.
+        """Writes a checkpoint, compares what the disk has of it, and only then removes old ones.
 
         Raises:
-            StorageError: The disk is full or refuses the write; earlier checkpoints are intact.
+            StorageError: The disk is full, refuses the write, or has something else than what was
+                written; earlier checkpoints are intact.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        final, draft = self.folder / name, self.folder / f".tmp-{name}-{os.getpid()}"
-        old = draft.with_name(f"{draft.name}-old")
-        with _storage(self.folder, sum(map(_size, [*model.values(), *optimizer.values()]))):
+        final, draft = self.folder / name, self.folder / f"{DRAFT}{name}-{os.getpid()}"
+        old = draft.with_name(f"{draft.name}{OLD}")
+        with storage(self.folder, sum(map(_size, [*model.values(), *optimizer.values()]))):
             try:
                 _write(draft, model, optimizer, state)
                 if final.exists():  # damaged, or saved at a signal before this step's validation
                     final.rename(old)
                 failpoint("before_rename")
                 draft.rename(final)
-                _sync(self.folder)
+                sync(self.folder)
+            except BaseException:
+                if not final.exists() and old.exists():
+                    old.rename(final)
+                raise
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         failpoint("after_rename")
@@ -97,13 +131,30 @@ class Checkpoints:
         Damaged ones are reported and left where they are.
 
         Raises:
-            CheckpointError: There are checkpoints, and all are damaged.
+            CheckpointError: There are checkpoints, and all are damaged; or they cannot be listed.
         """
+        return self._settled(self._latest)
+
+    def _settled(self, find: Callable[[], FoundT]) -> FoundT:
+        """Returns what is found, looking again where checkpoints came or went meanwhile."""
+        for _ in range(TRIES):
+            before = self._entries()
+            try:
+                return find()
+            except CheckpointError:
+                if self._entries() == before:
+                    raise
+        return find()
+
+    def _latest(self) -> Checkpoint | None:
+        """Looks once for the newest undamaged checkpoint."""
         damaged = []
         for name in self.names():
             try:
                 checkpoint = self.load(name)
             except CheckpointError as error:
+                if name not in self._entries():
+                    raise  # thinned out by a run that goes on; there are newer ones
                 damaged.append(str(error))
                 continue
             for text in damaged:
@@ -119,7 +170,11 @@ class Checkpoints:
         Raises:
             CheckpointError: No checkpoint can be used.
         """
-        latest = self.latest()
+        return self._settled(self._best)
+
+    def _best(self) -> Checkpoint:
+        """Looks once for the checkpoint with the best validation."""
+        latest = self._latest()
         if latest is None:
             raise CheckpointError(f"{self.folder}: no checkpoint; has the run been trained?")
         best = latest.state.get("best_step")
@@ -128,6 +183,8 @@ class Checkpoints:
         try:
             return self.load(name_of(best))
         except CheckpointError as error:
+            if latest.name != self.names()[0]:
+                raise  # a newer one has come, which may have another best
             log.warning("%s; using %s", error, latest.name)
             return latest
 
@@ -157,7 +214,12 @@ class Checkpoints:
             CheckpointError: It is damaged; says which file, what was expected and found.
         """
         folder = self.folder / name
-        manifest = _read_json(folder, MANIFEST)
+        try:
+            manifest = json_of(folder, MANIFEST, (folder / MANIFEST).read_bytes())
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint {name} is damaged ({MANIFEST}: {error.strerror})"
+            ) from None
         if manifest.get("format") != FORMAT:
             raise CheckpointError(
                 f"checkpoint {name}: format {manifest.get('format')!r}, this version reads {FORMAT}"
@@ -165,28 +227,59 @@ class Checkpoints:
         files = manifest.get("files")
         if not isinstance(files, dict) or set(files) != {MODEL, OPTIMIZER, STATE}:
             raise CheckpointError(f"checkpoint {name} is damaged ({MANIFEST}: incomplete)")
-        for file, facts in files.items():
-            if self.training or file != OPTIMIZER:
-                _verify(folder, file, facts)
+        content = {
+            file: verified(folder, file, facts)
+            for file, facts in files.items()
+            if self.training or file != OPTIMIZER
+        }
+        model = tensors_of(folder, MODEL, content[MODEL])
+        if strange := [key for key, tensor in model.items() if not tensor.isfinite().all()]:
+            raise CheckpointError(
+                f"checkpoint {name} is damaged ({MODEL}: {strange[0]} holds what is no number)"
+            )
         return Checkpoint(
             name,
-            _read_tensors(folder, MODEL),
-            _read_tensors(folder, OPTIMIZER) if self.training else {},
-            _read_json(folder, STATE),
+            model,
+            tensors_of(folder, OPTIMIZER, content[OPTIMIZER]) if self.training else {},
+            json_of(folder, STATE, content[STATE]),
         )
 
     def clear_leftovers(self) -> None:
-        """Removes drafts that a crash left behind."""
-        for draft in sorted(self.folder.glob(".tmp-*")):
-            shutil.rmtree(draft, ignore_errors=True)
-            log.info("removed %s, left over from an interrupted save", draft.name)
+        """Mends what a save left that was interrupted: whoever owns the run calls it first.
+
+        A checkpoint that was about to be replaced comes back, or its draft if that is whole.
+        """
+        for name in sorted(self._entries()):
+            if name.startswith(DRAFT) and name.endswith(OLD):
+                self._put_back(self.folder / name)
+        for name in sorted(self._entries()):
+            if name.startswith(DRAFT):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                log.info("removed %s, left over from an interrupted save", name)
+
+    def _put_back(self, old: Path) -> None:
+        """Gives a checkpoint its name again, or gives it to the draft that is whole."""
+        draft = old.with_name(old.name.removesuffix(OLD))
+        final = old.with_name(draft.name.removeprefix(DRAFT).rpartition("-")[0])
+        if final.exists():
+            return
+        try:
+            self.load(draft.name)
+            whole = draft
+        except CheckpointError:
+            whole = old
+        whole.rename(final)
+        log.info("%s: restored after an interrupted save", final.name)
 
     def _thin(self, newest: str, best_step: int | None) -> None:
         """Removes old checkpoints but the best; later ones than ``newest`` are damaged."""
-        spared = {name_of(best_step)} if best_step is not None else set()
-        for name in [name for name in self.names() if name <= newest][self.keep :]:
-            if name not in spared:
-                shutil.rmtree(self.folder / name)
+        spared = {best_step, None}
+        last = step_of(newest)
+        steps = [step_of(name) for name in self.names()]
+        early = [step for step in steps if last is not None and step is not None and step <= last]
+        for step in early[self.keep :]:
+            if step not in spared:
+                _remove(self.folder / name_of(step))
 
 
 def name_of(step: int) -> str:
@@ -194,10 +287,25 @@ def name_of(step: int) -> str:
     return f"step-{step:07d}"
 
 
-def failpoint(name: str) -> None:
-    """Kills the process here when SEQ_FAILPOINT names this place: crash tests use it."""
-    if os.environ.get("SEQ_FAILPOINT") == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+def step_of(name: str) -> int | None:
+    """Returns the step of a numbered checkpoint; None for all other names.
+
+    >>> [step_of(name) for name in ("step-0000020", "step-12345678", "step-20", "step-0000020-x")]
+    [20, 12345678, None, None]
+    """
+    digits = name.removeprefix("step-")
+    step = int(digits) if digits.isdecimal() and digits.isascii() else None
+    return step if step is not None and name_of(step) == name else None
+
+
+def _remove(folder: Path) -> None:
+    """Removes a checkpoint: at once for whoever reads it, and with a warning where it cannot be."""
+    gone = folder.with_name(f"{DRAFT}{folder.name}-gone")
+    try:
+        folder.rename(gone)
+        shutil.rmtree(gone)
+    except OSError as error:
+        log.warning("%s: cannot be removed (%s)", folder, error.strerror)
 
 
 def _write(
@@ -206,91 +314,28 @@ def _write(
     optimizer: Mapping[str, Tensor],
     state: Mapping[str, Any],
 ) -> None:
-    """Writes the files of a checkpoint and its manifest, and syncs them to the disk."""
+    """Writes the files of a checkpoint and its manifest; makes sure that the disk has them.
+
+    Hashes are of what is in memory: what goes wrong on the way to the disk is found here.
+
+    Raises:
+        OSError: The disk has something else.
+    """
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    save_file({name: tensor.contiguous() for name, tensor in model.items()}, draft / MODEL)
+    files = {MODEL: put(draft / MODEL, save({key: one.contiguous() for key, one in model.items()}))}
     failpoint("after_model_write")
-    save_file({name: tensor.contiguous() for name, tensor in optimizer.items()}, draft / OPTIMIZER)
+    slots = save({key: one.contiguous() for key, one in optimizer.items()})
+    files[OPTIMIZER] = put(draft / OPTIMIZER, slots)
     failpoint("after_optimizer_write")
-    (draft / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-    files = {file: _facts(draft / file) for file in (MODEL, OPTIMIZER, STATE)}
-    manifest = {"format": FORMAT, "files": files}
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    for path in draft.iterdir():
-        _sync(path)
-    _sync(draft)
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    """Returns size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": path.stat().st_size, "sha256": digest}
-
-
-def _verify(folder: Path, file: str, facts: object) -> None:
-    """Compares a file with its manifest entry."""
-    damaged = f"checkpoint {folder.name} is damaged ({file}:"
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{damaged} no entry in {MANIFEST})")
-    try:
-        found = _facts(folder / file)
-    except OSError as error:
-        raise CheckpointError(f"{damaged} {error.strerror})") from None
-    if found["size"] != facts.get("size"):
-        expected = facts.get("size")
-        shown = f"{expected:,}" if isinstance(expected, int) else repr(expected)
-        raise CheckpointError(f"{damaged} expected {shown} bytes, found {found['size']:,})")
-    if found["sha256"] != facts.get("sha256"):
-        raise CheckpointError(f"{damaged} SHA-256 differs)")
-
-
-def _read_json(folder: Path, file: str) -> dict[str, Any]:
-    """Reads a JSON object of a checkpoint."""
-    try:
-        value = json.loads((folder / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not JSON"
-        raise CheckpointError(f"checkpoint {folder.name} is damaged ({file}: {why})") from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"checkpoint {folder.name} is damaged ({file}: not a JSON object)")
-    return value
-
-
-def _read_tensors(folder: Path, file: str) -> dict[str, Tensor]:
-    """Reads the tensors of a checkpoint."""
-    try:
-        return load_file(folder / file)
-    except SafetensorError as error:
-        raise CheckpointError(f"checkpoint {folder.name} is damaged ({file}: {error})") from None
+    files[STATE] = put(draft / STATE, json.dumps(state, indent=1, allow_nan=False).encode())
+    manifest = json.dumps({"format": FORMAT, "files": files}, indent=1).encode()
+    written = {**files, MANIFEST: put(draft / MANIFEST, manifest)}
+    sync(draft)
+    for file, facts in written.items():
+        if facts_of(uncached(draft / file)) != facts:
+            raise OSError(errno.EIO, f"{file} reads back different", str(draft / file))
 
 
 def _size(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _storage(folder: Path, needed: int) -> Iterator[None]:
-    """Turns a refused write into a message with the bytes needed and free."""
-    try:
-        yield
-    except Exception as error:  # safetensors wraps the operating system's error in its own
-        full = "No space left" in str(error) or "File too large" in str(error)
-        code = getattr(error, "errno", errno.ENOSPC if full else None)
-        if code is None:
-            raise
-        free = shutil.disk_usage(folder).free
-        raise StorageError(
-            f"{folder}: cannot save a checkpoint ({os.strerror(code)}): "
-            f"{needed:,} bytes needed, {free:,} free; earlier checkpoints are intact"
-        ) from error

@@ -41,6 +41,9 @@ class Progress:
     """Loss, tokens and seconds since the last row of the metrics."""
     window_tokens: int = 0
     window_seconds: float = 0.0
+    first_loss: float | None = None
+    """Mean loss of a prediction in the first update, and in the last."""
+    last_loss: float | None = None
 
 
 def rescale(progress: Progress, *, overflowed: bool) -> None:

@@ -35,9 +35,17 @@ from seq2seq.training.state import (
     weights,
 )
 
+DIVERGED = 2.0
+"""How many times the first update's loss the last one's is where a run has diverged."""
 log = logging.getLogger("seq2seq")
 Validator = Callable[[], Mapping[str, float]]
 """Returns the validation's scores, `loss` among them."""
+
+
+class Diverged(Seq2SeqError):  # noqa: N818
+    """Training has left what it had learnt, or what is a number at all."""
+
+    exit_code = 1
 
 
 class Trainer(Generic[BatchT]):
@@ -159,6 +167,9 @@ class Trainer(Generic[BatchT]):
         if self._follow(found):
             progress.window_loss += sum(losses)
             progress.window_tokens += predictions
+            progress.last_loss = sum(losses) / predictions
+            if progress.step == 0:
+                progress.first_loss = progress.last_loss
         self.gradients.clear()
         progress.step += 1
         progress.position += len(group)
@@ -188,12 +199,8 @@ class Trainer(Generic[BatchT]):
         where = f"step {progress.step + 1} (epoch {progress.epoch}, batch {progress.position})"
         log.warning("%s: gradient is %s, update skipped", where, norm)
         if progress.skipped_in_a_row >= self.MOST_SKIPPED:
-            latest = self.checkpoints.latest()
-            good = f"the last good checkpoint is {latest.name}" if latest else "none was saved"
-            raise Seq2SeqError(
-                f"{where}: {self.MOST_SKIPPED} updates in a row had no finite gradient; {good}; "
-                "try a lower train.optimizer.learning_rate in a new folder"
-            )
+            many = f"{self.MOST_SKIPPED} updates in a row"
+            raise self._diverged(f"{where}: {many} had no finite gradient")
         return False
 
     def rate(self) -> float:
@@ -233,7 +240,8 @@ class Trainer(Generic[BatchT]):
     def _report(self, journal: Journal) -> None:
         """Moves the bar, and appends a row to the metrics now and then."""
         progress = self.progress
-        loss = progress.window_loss / max(1, progress.window_tokens)
+        seen = progress.window_tokens
+        loss = progress.window_loss / seen if seen else math.nan  # all updates were skipped
         speed = progress.window_tokens / max(1e-9, progress.window_seconds)
         done = self.done()
         journal.bar.total = round(progress.step / done) if done else None
@@ -265,10 +273,9 @@ class Trainer(Generic[BatchT]):
             scores = validate()
         self._tick()
         value = scores[metric] if lower_is_better(metric) else -scores[metric]
-        value = math.inf if math.isnan(value) else value  # no score is worse
         progress.validated = progress.step
         progress.without_gain += 1
-        if progress.best is None or value < progress.best:
+        if math.isfinite(value) and (progress.best is None or value < progress.best):
             progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
         elif progress.without_gain % self.config.optimizer.schedule.patience == 0:
             progress.plateaus += 1
@@ -279,14 +286,46 @@ class Trainer(Generic[BatchT]):
         star = " (best)" if progress.best_step == progress.step else ""
         log.info("step %d, %.1f min: %s%s", progress.step, minutes, shown, star)
         self._save()
+        if self._over():
+            self._require_learning(scores["loss"])
+
+    def _require_learning(self, loss: float) -> None:
+        """Makes sure that a run that is over has not diverged.
+
+        Raises:
+            Diverged: The validation loss is no number; or it and that of the last update are more
+                than twice what the loss was in the first update, when nothing was known. (What was
+                learnt by heart can bring the validation loss there, but not the other.)
+        """
+        step, first, last = self.progress.step, self.progress.first_loss, self.progress.last_loss
+        if not math.isfinite(loss):
+            raise self._diverged(f"step {step}: the validation loss is {loss}")
+        if first is not None and last is not None and min(loss, last) > DIVERGED * first > 0:
+            began = f"training began with {first:,.1f}"
+            raise self._diverged(f"step {step}: the validation loss is {loss:,.1f}, {began}")
+
+    def _diverged(self, what: str) -> "Diverged":
+        """Returns an error that says what happened, and which checkpoint is still good."""
+        steps, best = self.checkpoints.names(), self.progress.best_step
+        good = steps[0] if best is None and steps else name_of(best or 0)
+        kept = f"the last good checkpoint is {good}" if steps else "none was saved"
+        return Diverged(
+            f"{what}; {kept}; try a lower train.optimizer.learning_rate in a new folder"
+        )
 
     def _save(self) -> str:
-        """Saves everything and returns the checkpoint's name."""
+        """Saves everything and returns the checkpoint's name.
+
+        Raises:
+            Diverged: A weight is no number.
+        """
         name = name_of(self.progress.step)
         model, training = weights(self.model), flatten(self.optimizer)
         if self.average is not None:
             training |= {f"weights.{key}": tensor for key, tensor in model.items()}
             model = self.average.values
+        if strange := [key for key, tensor in model.items() if not tensor.isfinite().all()]:
+            raise self._diverged(f"step {self.progress.step}: {strange[0]} holds what is no number")
         if self.carried is not None:
             training["text.carried"] = self.carried
         self.checkpoints.save(name, model, training, asdict(self.progress))

@@ -3,6 +3,8 @@
 import errno
 import json
 import logging
+import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from seq2seq.errors import CheckpointError, StorageError
-from seq2seq.training import checkpoint
-from seq2seq.training.checkpoint import MANIFEST, MODEL, OPTIMIZER, STATE, Checkpoints, name_of
+from seq2seq.training import checkpoint, disk
+from seq2seq.training.checkpoint import MODEL, OPTIMIZER, STATE, Checkpoints, name_of
+from seq2seq.training.disk import MANIFEST, facts_of
 
 FILES = (MODEL, OPTIMIZER, STATE, MANIFEST)
 Damage = Callable[[Path], None]
@@ -124,7 +126,7 @@ def forge(folder: Path, file: str, content: bytes) -> None:
     """Replaces a file and makes the manifest agree."""
     (folder / file).write_bytes(content)
     manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"][file] = checkpoint._facts(folder / file)
+    manifest["files"][file] = facts_of(content)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
@@ -269,27 +271,26 @@ def test_leftovers_are_removed_and_told_of(
     assert sorted(path.name for path in two.folder.iterdir()) == ["step-0000500", "step-0000600"]
 
 
-@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.parametrize("which", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EROFS, "Read-only file system"),
-        RuntimeError("I/O error: No space left on device (os error 28)"),
     ],
 )
 def test_a_full_disk(
     two: Checkpoints, monkeypatch: pytest.MonkeyPatch, which: int, error: Exception
 ) -> None:
-    real, calls = save_file, iter(range(1, 9))
+    real, calls = disk.put, iter(range(1, 9))
 
-    def refuse(content: dict[str, Tensor], path: Path) -> None:
+    def refuse(path: Path, content: bytes) -> dict[str, Any]:
         if next(calls) == which:
             path.write_bytes(b"half")
             raise error
-        real(content, path)
+        return real(path, content)
 
-    monkeypatch.setattr(checkpoint, "save_file", refuse)
+    monkeypatch.setattr(checkpoint, "put", refuse)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 1234))
     reason = "Read-only file system" if "Read" in str(error) else "No space left on device"
     needed = sum(one.numel() * 4 for one in tensors(0).values()) + 4
@@ -307,6 +308,163 @@ def test_a_full_disk(
     assert latest.name == "step-0000600"
     save(two, 700)
     assert two.names()[0] == "step-0000700"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_the_disk_changes_while_it_is_written_is_found_before_old_ones_go(
+    two: Checkpoints, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    real = disk.put
+
+    def corrupt(path: Path, content: bytes) -> dict[str, Any]:
+        facts = real(path, content)
+        if path.name == file:
+            flip(path)
+        return facts
+
+    monkeypatch.setattr(checkpoint, "put", corrupt)
+    two.keep = 1
+    with pytest.raises(StorageError, match=rf"\({file} reads back different\).* are intact$"):
+        save(two, 700)
+    assert sorted(path.name for path in two.folder.iterdir()) == ["step-0000500", "step-0000600"]
+
+
+def test_a_refused_save_of_a_step_that_exists_keeps_the_old_one(
+    two: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        if name == "before_rename":
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(checkpoint, "failpoint", refuse)
+    with pytest.raises(StorageError, match="are intact"):
+        save(two, 600, best=1)
+    assert sorted(path.name for path in two.folder.iterdir()) == ["step-0000500", "step-0000600"]
+    assert two.load("step-0000600").state["best_step"] is None
+
+
+# --- between the two renames
+
+
+def interrupted(folder: Path, step: int) -> Path:
+    """Saves a step twice, and leaves what a kill between the renames leaves; returns the draft."""
+    for best in (None, step):
+        save(Checkpoints(folder / str(best)), step, best=best)
+    folder = folder / "checkpoints"
+    folder.mkdir()
+    draft = folder / f".tmp-{name_of(step)}-99"
+    (folder.parent / str(step) / name_of(step)).rename(draft)
+    (folder.parent / "None" / name_of(step)).rename(draft.with_name(f"{draft.name}-old"))
+    return draft
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_only_checkpoint_survives_a_kill_between_the_renames(
+    tmp_path: Path, whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    draft = interrupted(tmp_path, 500)
+    checkpoints = Checkpoints(draft.parent)
+    assert checkpoints.names() == []
+    if not whole:
+        flip(draft / MODEL)
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        checkpoints.clear_leftovers()
+    assert "step-0000500: restored after an interrupted save" in caplog.messages
+    assert checkpoints.load("step-0000500").state["best_step"] == (500 if whole else None)
+    assert [path.name for path in draft.parent.iterdir()] == ["step-0000500"]
+
+
+# --- what is a checkpoint
+
+
+def test_only_real_folders_with_exact_names_count(
+    two: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(two.folder / "step-0000600", two.folder / "step-0000600-backup")
+    shutil.copytree(two.folder / "step-0000500", two.folder / "step-500")
+    (two.folder / "step-0000800").write_text("a file")
+    (two.folder / "step-0000900").symlink_to(two.folder / "step-0000500")
+    assert two.names() == ["step-0000600", "step-0000500"]
+    two.keep = 1
+    save(two, 700)
+    assert two.names() == ["step-0000700"]
+    left = {path.name for path in two.folder.iterdir()}
+    assert left == {
+        "step-0000700",
+        "step-0000600-backup",
+        "step-500",
+        "step-0000800",
+        "step-0000900",
+    }
+    assert caplog.messages == []
+
+
+def test_steps_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (9_999_998, 9_999_999, 10_000_000):
+        save(checkpoints, step)
+    assert checkpoints.names() == ["step-10000000", "step-9999999"]
+    latest = checkpoints.latest()
+    assert latest is not None
+    assert latest.state["step"] == 10_000_000
+
+
+def test_what_cannot_be_removed_is_told(
+    two: Checkpoints, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors=False: (
+        None if ignore_errors else refuse(path)
+    ))  # fmt: skip
+    two.keep = 1
+    save(two, 700)
+    texts = [f"{two.folder / name}: cannot be removed (Permission denied)" for name in (
+        "step-0000600", "step-0000500"
+    )]  # fmt: skip
+    assert caplog.messages == texts
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.write_text("a file")
+    text = f"^{re.escape(str(folder))}: cannot be read \\(Not a directory\\); nothing was changed$"
+    for ask in (Checkpoints(folder).names, Checkpoints(folder).latest):
+        with pytest.raises(CheckpointError, match=text):
+            ask()
+
+
+# --- a run that is being trained
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
+    two: Checkpoints, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, passed = disk.verified, list[str]()
+
+    def thinned(folder: Path, file: str, facts: object) -> bytes:
+        if not passed and folder.name == "step-0000600":
+            passed.append(file)
+            shutil.rmtree(folder)
+            save(Checkpoints(two.folder), 700, best=700)
+        return real(folder, file, facts)
+
+    monkeypatch.setattr(checkpoint, "verified", thinned)
+    assert two.best().name == "step-0000700"
+    assert caplog.messages == []
+
+
+def test_weights_that_are_no_numbers_are_damage(
+    two: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    for bad in (math.nan, math.inf):
+        weights = {**tensors(700), "weight": torch.full((5, 7), bad)}
+        two.save(name_of(700), weights, {}, {"step": 700, "best_step": 700})
+        found = two.best()
+        assert found.name == "step-0000600"
+    text = "checkpoint step-0000700 is damaged (model.safetensors: weight holds what is no number)"
+    assert caplog.messages == [f"{text}; using step-0000600"] * 2
 
 
 def test_other_mistakes_are_not_taken_for_full_disks(two: Checkpoints) -> None:

@@ -174,6 +174,23 @@ def test_a_signal_stops_a_run_after_a_save(
     assert leftovers(folder) == []
 
 
+def test_a_kill_while_a_step_is_saved_once_more_loses_nothing(run: Run, tmp_path: Path) -> None:
+    settings = {"train.validate_every": 2}
+    assert run(tmp_path / "whole", settings)["code"] == 0
+    folder = tmp_path / "killed"
+    # Saved by a signal before its validation, the step is saved again after it.
+    assert run(folder, settings, update=(2, signal.SIGTERM))["code"] == 143
+    killed = run(folder, settings, environment={"SEQ_FAILPOINT": "before_rename"})
+    assert killed["code"] == -signal.SIGKILL
+    assert Checkpoints(folder / "checkpoints").names() == []
+    assert run(folder, settings)["code"] == 0
+    log = (folder / "train.log").read_text()
+    assert log.count("step-0000002: restored after an interrupted save") == 1
+    assert log.count("going on after step-0000002") == 2
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert leftovers(folder) == []
+
+
 def test_a_second_signal_stops_at_once(run: Run, tmp_path: Path) -> None:
     twice = {"update": (2, signal.SIGTERM), "validation": (1, signal.SIGTERM)}
     result = run(tmp_path / "run", {"train.validate_every": 2}, **twice)

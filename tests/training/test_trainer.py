@@ -1,4 +1,5 @@
 import itertools
+import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ from seq2seq.training.config import TrainConfig
 from seq2seq.training.journal import METRICS, forget_after, read_history
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.state import STEADY, weights
-from seq2seq.training.trainer import Trainer
+from seq2seq.training.trainer import Diverged, Trainer
 from tests.losses import outcome
 from tests.waiting import NoWaiting
 
@@ -211,6 +212,102 @@ def test_ten_in_a_row_end_the_run(tmp_path: Path, good: int, text: str) -> None:
         trainer.fit(Copies(), scores(1.0))
 
 
+def test_a_row_of_skipped_updates_has_no_loss(tmp_path: Path) -> None:
+    trainer = poison(make_trainer(tmp_path, replace(BASE, steps=4, log_every=2)), 1, 2)
+    trainer.fit(Copies(), scores(1.0))
+    rows = [row for row in read_history(tmp_path) if "learning_rate" in row]
+    assert ["loss" in row for row in rows] == [False, True]
+    for line in (tmp_path / METRICS).read_text().splitlines():
+        json.loads(line, parse_constant=lambda word: pytest.fail(word))
+
+
+# --- runs that have diverged
+
+
+def test_a_run_that_has_diverged_ends_in_a_line(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, steps=5, validate_every=2))
+    objective = trainer.gradients.objective
+
+    def worse(model: nn.Module, batch: Any, carried: Tensor | None) -> Outcome:
+        found = objective(model, batch, carried)
+        return replace(found, nats=found.nats * 100)
+
+    trainer.gradients.objective = worse
+    trainer.progress.step, trainer.progress.first_loss = 1, 2.0  # the first update was another
+    text = (
+        r"^step 5: the validation loss is 9.0, training began with 2.0; the last good checkpoint "
+        r"is step-0000002; try a lower train.optimizer.learning_rate in a new folder$"
+    )
+    with pytest.raises(Diverged, match=text) as caught:
+        trainer.fit(Copies(), scores(3.0, 9.0))
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(("first", "valid"), [(None, 9.0), (2.0, 9.0), (0.1, 0.15)])
+def test_what_has_not_diverged(tmp_path: Path, first: float | None, valid: float) -> None:
+    trainer = make_trainer(tmp_path)
+    trainer.progress.step, trainer.progress.first_loss = 1, first  # learnt by heart, perhaps
+    trainer.fit(Copies(), scores(valid))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_validation_loss_that_is_no_number_at_the_end(tmp_path: Path, value: float) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, validate_every=1))
+    text = (
+        f"^step 4: the validation loss is {value}; the last good checkpoint is step-0000001; try "
+    )
+    with pytest.raises(Diverged, match=text):
+        trainer.fit(Copies(), scores(1.0, value))
+    state = (tmp_path / "checkpoints" / "step-0000004" / "state.json").read_text()
+    json.loads(state, parse_constant=lambda word: pytest.fail(word))
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path, saved: bool) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, validate_every=2))
+    step = 4 if saved else 2
+
+    def validate() -> Mapping[str, float]:
+        if trainer.progress.step == step:
+            with torch.no_grad():
+                next(trainer.model.parameters())[0] = math.nan
+        return {"loss": 1.0}
+
+    good = "the last good checkpoint is step-0000002" if saved else "none was saved"
+    text = f"^step {step}: source_input.weight holds what is no number; {good}; try a lower "
+    with pytest.raises(Diverged, match=text):
+        trainer.fit(Copies(), validate)
+    assert names(trainer) == ([2] if saved else [])
+
+
+# --- reports
+
+
+@pytest.mark.parametrize("name", [METRICS, "train.log"])
+def test_training_goes_on_without_a_report(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / name).mkdir()
+    trainer = make_trainer(tmp_path)
+    trainer.fit(Copies(), scores(1.0))
+    assert trainer.progress.step == BASE.steps
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"{tmp_path / name}: Is a directory; the run goes on without it"]
+
+
+def test_damaged_rows_are_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}]
+    lines = [json.dumps(good[0]).encode(), b'{"step": 2, "lo', b"\xff\xfe", b"[]", b'{"loss": 1}']
+    lines += [b'{"step": 2, "loss": "much"}', json.dumps(good[1]).encode(), b'{"step": 3']
+    (tmp_path / METRICS).write_bytes(b"\n".join(lines))
+    assert read_history(tmp_path) == good
+    assert caplog.messages == [f"{tmp_path / METRICS}: 5 damaged lines are left out"]
+    forget_after(tmp_path, 1)
+    assert read_history(tmp_path) == good[:1]
+
+
 # --- validation, limits, what is kept
 
 
@@ -222,7 +319,6 @@ def test_ten_in_a_row_end_the_run(tmp_path: Path, good: int, text: str) -> None:
         ("bleu", (3.0, 1.0, 4.0, 4.0), 3),
         ("chrf", (3.0, 1.0, 2.0, 1.0), 1),
         ("loss", (math.nan, 2.0, math.nan, 3.0), 2),
-        ("loss", (math.nan, math.nan), 1),
     ],
 )
 def test_the_best_checkpoint_is_that_of_the_metric(
