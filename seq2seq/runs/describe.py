@@ -9,6 +9,7 @@ from torch import nn
 from seq2seq.errors import ConfigError
 from seq2seq.lists import aligned
 from seq2seq.runs.folder import CHECKPOINTS, PIPELINE, Run, read_mapping
+from seq2seq.runs.loading import require_own
 from seq2seq.text.pipeline import FILE, Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
 from seq2seq.training.state import weights
@@ -43,6 +44,7 @@ def describe(folder: Path) -> str:
     if latest:
         count = sum(tensor.numel() for tensor in latest.model.values())
         rows.append(("parameters", f"{count:,}"))
+        require_own(folder, latest)
     rows.append(("checkpoints", ", ".join(checkpoints.names()) or "none"))
     if latest:
         state = latest.state
@@ -82,6 +84,9 @@ def average(folder: Path, keep: int, last: int, name: str) -> Path:
             f"that train.keep left, got {last}"
         )
     loaded = [checkpoints.load(step) for step in names]
+    for checkpoint in loaded:
+        require_own(folder, checkpoint)
+    checkpoints.run = loaded[0].run
     mean = {
         key: torch.stack([checkpoint.model[key].double() for checkpoint in loaded])
         .mean(0)

@@ -1,28 +1,28 @@
-"""A run folder: its files, its lock, and how a model comes out of it."""
+"""A run folder: its files and its lock."""
 
 import fcntl
+import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from seq2seq import config as configuration
-from seq2seq.device import pick_device
 from seq2seq.errors import CheckpointError, ConfigError, nearest
 from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.journal import Row, log_to, read_history
-from seq2seq.training.state import load_weights
 
 CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
 PROVENANCE, LOCK = "provenance.json", ".lock"
+log = logging.getLogger("seq2seq")
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,12 @@ def read_mapping(folder: Path) -> Mapping[Any, object]:
             f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
             + nearest(folder.name, beside)
         )
+    _compare(path)
     try:
         return configuration.read(path)
     except ConfigError as error:
         what = str(error).removeprefix(f"{path}: ")
         raise CheckpointError(f"{path}: is damaged ({what})") from error
-
-
-def load_model(model: nn.Module, folder: Path, checkpoint: str, device: str) -> None:
-    """Gives a model the weights of a checkpoint, and readies it for use.
-
-    Raises:
-        CheckpointError: The checkpoint is missing, damaged, or another model's.
-    """
-    checkpoints = Checkpoints(folder / CHECKPOINTS, training=False)
-    load_weights(model, checkpoints.get(checkpoint))
-    model.to(pick_device(device, "device")).eval()
 
 
 @contextmanager
@@ -141,6 +131,22 @@ def _made(folder: Path) -> bool:
     return new
 
 
+def _compare(path: Path) -> None:
+    """Says so where a run's configuration is no longer what was written."""
+    try:
+        told = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8")).get("config")
+    except (OSError, ValueError, AttributeError):
+        return  # whoever needs it says what is wrong with it
+    if told and told != hashlib.sha256(path.read_bytes()).hexdigest():
+        _tell(path)
+
+
+@cache
+def _tell(path: Path) -> None:
+    """Warns; once, since a configuration is read several times."""
+    log.warning("%s: was changed or damaged since `seq2seq train` wrote it", path)
+
+
 def begin(config: object, folder: Path, hashes: Mapping[str, str]) -> None:
     """Writes down with what a run begins; last the configuration, which makes it a run."""
     facts = {"data": dict(hashes), "versions": _versions(), "python": platform.python_version()}
@@ -149,10 +155,26 @@ def begin(config: object, folder: Path, hashes: Mapping[str, str]) -> None:
 
 
 def write_config(config: object, folder: Path) -> None:
-    """Writes the configuration at once: without it the folder is no run any more."""
-    draft = folder / f".tmp-{CONFIG}"
-    draft.write_text(configuration.dump(config), encoding="utf-8")
-    draft.replace(folder / CONFIG)
+    """Writes the configuration at once: without it the folder is no run any more.
+
+    Its hash stands in the provenance, so that a change by another hand is seen.
+    """
+    content = configuration.dump(config).encode()
+    path = folder / PROVENANCE
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts["config"] = hashlib.sha256(content).hexdigest()
+        _write(path, json.dumps(facts, indent=1).encode())
+    except (OSError, ValueError, TypeError):
+        log.warning("%s: cannot be used; changes of %s will not be seen", path, CONFIG)
+    _write(folder / CONFIG, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replaces a file at once."""
+    draft = path.with_name(f".tmp-{path.name}")
+    draft.write_bytes(content)
+    draft.replace(path)
 
 
 def begun_hashes(folder: Path) -> dict[str, str]:

@@ -27,6 +27,7 @@ from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
 from seq2seq.runs.describe import summary
 from seq2seq.runs.folder import CONFIG, read_mapping, user_cache
+from seq2seq.runs.loading import belongings, require_own
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.journal import report_to
@@ -177,9 +178,11 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             elapsed=elapsed(),
             replay=config.device == GRAPHS,
         )
+        trainer.checkpoints.run = belongings(folder)
         trainer.checkpoints.clear_leftovers()
         latest = trainer.checkpoints.latest()
         if latest is not None:
+            require_own(folder, latest)
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +51,8 @@ class Checkpoint:
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """With what it was trained; empty: an earlier version did not tell."""
 
 
 class Checkpoints:
@@ -64,6 +66,8 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
         self.training = training
+        self.run: Mapping[str, Any] = {}
+        """What is told in each checkpoint of that with which it is trained."""
 
     def names(self) -> list[str]:
         """Returns the names of the numbered checkpoints, newest first.
@@ -108,7 +112,7 @@ class Checkpoints:
         old = draft.with_name(f"{draft.name}{OLD}")
         with storage(self.folder, sum(map(_size, [*model.values(), *optimizer.values()]))):
             try:
-                _write(draft, model, optimizer, state)
+                _write(draft, model, optimizer, state, self.run)
                 if final.exists():  # damaged, or saved at a signal before this step's validation
                     final.rename(old)
                 failpoint("before_rename")
@@ -242,6 +246,7 @@ class Checkpoints:
             model,
             tensors_of(folder, OPTIMIZER, content[OPTIMIZER]) if self.training else {},
             json_of(folder, STATE, content[STATE]),
+            manifest.get("run") or {},
         )
 
     def clear_leftovers(self) -> None:
@@ -313,6 +318,7 @@ def _write(
     model: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
     state: Mapping[str, Any],
+    run: Mapping[str, Any],
 ) -> None:
     """Writes the files of a checkpoint and its manifest; makes sure that the disk has them.
 
@@ -329,7 +335,7 @@ def _write(
     files[OPTIMIZER] = put(draft / OPTIMIZER, slots)
     failpoint("after_optimizer_write")
     files[STATE] = put(draft / STATE, json.dumps(state, indent=1, allow_nan=False).encode())
-    manifest = json.dumps({"format": FORMAT, "files": files}, indent=1).encode()
+    manifest = json.dumps({"format": FORMAT, "files": files, "run": run}, indent=1).encode()
     written = {**files, MANIFEST: put(draft / MANIFEST, manifest)}
     sync(draft)
     for file, facts in written.items():

@@ -26,7 +26,8 @@ from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Score
 from seq2seq.nn.inputs import TokenInput
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
-from seq2seq.runs.folder import PIPELINE, load_model
+from seq2seq.runs.folder import PIPELINE
+from seq2seq.runs.loading import load_model
 from seq2seq.tasks.registry import TASKS, Entry
 from seq2seq.tasks.task import Data, Material, Ready, Task, read_config_of
 from seq2seq.tasks.verb import Verb

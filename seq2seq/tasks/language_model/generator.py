@@ -18,7 +18,8 @@ from seq2seq.evaluation.plots.surprisal import plot_surprisal
 from seq2seq.models.language_model import LanguageModel, fold_language_model
 from seq2seq.nn.decoder import DecoderState
 from seq2seq.nn.linear import SearchPrecision
-from seq2seq.runs.folder import PIPELINE, load_model
+from seq2seq.runs.folder import PIPELINE
+from seq2seq.runs.loading import load_model
 from seq2seq.search.config import SamplingConfig
 from seq2seq.search.replay import Replayed
 from seq2seq.search.rules import never

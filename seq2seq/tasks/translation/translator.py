@@ -17,7 +17,8 @@ from seq2seq.lists import as_texts
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
-from seq2seq.runs.folder import PIPELINE, load_model
+from seq2seq.runs.folder import PIPELINE
+from seq2seq.runs.loading import load_model
 from seq2seq.search.config import SearchConfig
 from seq2seq.search.replay import Replayed
 from seq2seq.search.stepper import Hypothesis, Reader
