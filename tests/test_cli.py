@@ -488,6 +488,22 @@ def test_a_device_is_written_to_and_not_replaced(ran: Ran) -> None:
     assert not Path("/dev/null").is_file()
 
 
+def test_a_dash_is_standard_output(ran: Ran) -> None:
+    assert ran("translate run test.de --output -") == ran("translate run test.de")
+    assert not Path("-").exists()
+
+
+def test_standard_output_by_its_name_is_not_replaced(tmp_path: Path, ran: Ran) -> None:
+    expected = ran("translate run test.de")
+    log = tmp_path / "log"
+    for name in ("/dev/stdout", "/dev/fd/1", str(log)):
+        log.write_text("written before\n")
+        command = [sys.executable, "-m", "seq2seq.cli", "translate", "run", "test.de"]
+        with log.open("a") as file:
+            subprocess.run([*command, "--output", name], stdout=file, check=True)
+        assert log.read_text(encoding="utf-8") == f"written before\n{expected}"
+
+
 def test_a_full_disk(refused: Refused) -> None:
     message = "/dev/full: cannot be written (No space left on device)"
     assert refused("translate run test.de --output /dev/full", code=74) == message

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import logging
@@ -296,6 +297,36 @@ def test_a_folder_in_use(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_of(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with folder_module.owned(tmp_path / "run"):
+        pass
+    text = f"{tmp_path / 'run'}: this file system has no locks ({os.strerror(code)}); train only "
+    assert [message[: len(text)] for message in caplog.messages] == [text]
+
+
+def test_an_operating_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "fcntl", None)
+    with folder_module.owned(tmp_path / "run"), folder_module.owned(tmp_path / "run"):
+        pass
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    found = folder_module.user_cache()
+    assert (found.name, found.parent.name) == ("seq2seq", f"cache-{os.getuid()}")
+
+
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     text = f"^folder: {tmp_path} holds other things and no config.yaml; name a new or a run's"
@@ -313,7 +344,7 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path, there: bool) -> None:
         folder.mkdir()
     with pytest.raises(DataError, match=r"^train pairs: no pair is left, 24 dropped"):
         go(folder, data__filters__max_source_length=1)
-    assert not folder.exists()
+    assert list(tmp_path.rglob("*")) == ([folder] if there else [])  # the user's own stays
     with pytest.raises(DataError, match=r"^train pairs: none given; at least one is needed$"):
         train(BASE, data={"train": [], "valid": PAIRS})
     with pytest.raises(ConfigError, match=r"^data.train: is required; give data.train.source"):

@@ -1,24 +1,29 @@
 """A run folder: its files and its lock."""
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from seq2seq import config as configuration
 from seq2seq.errors import CheckpointError, ConfigError, nearest
 from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.journal import Row, log_to, read_history
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CONFIG, PIPELINE, CHECKPOINTS = "config.yaml", "pipeline", "checkpoints"
 PROVENANCE, LOCK = "provenance.json", ".lock"
@@ -87,16 +92,10 @@ def owned(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: The folder is no run's, cannot be made, or is in use.
     """  # noqa: D205
+    there = folder.is_dir()
     new = _made(folder)
     with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            raise ConfigError(
-                f"folder: {folder} is in use by {lock.read().strip() or 'another process'}; "
-                "wait for it, or name another folder"
-            ) from None
+        _hold(lock, folder)
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {platform.node()}")
         lock.flush()
@@ -106,8 +105,34 @@ def owned(folder: Path) -> Iterator[None]:
         except BaseException:
             if new and not Checkpoints(folder / CHECKPOINTS).names():
                 shutil.rmtree(folder)
+                if there:
+                    folder.mkdir()  # the user's own, and as empty as before
             raise
     # The file stays: whoever unlinks it may take away the one that another process just locked.
+
+
+def _hold(lock: IO[str], folder: Path) -> None:
+    """Holds the lock of a run; where the file system has none, says so.
+
+    Raises:
+        ConfigError: Another process holds it.
+    """
+    if fcntl is None:
+        return  # nor has this operating system
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise ConfigError(
+            f"folder: {folder} is in use by {lock.read().strip() or 'another process'}; "
+            "wait for it, or name another folder"
+        ) from None
+    except OSError as error:
+        log.warning(
+            "%s: this file system has no locks (%s); train only once at a time in this folder",
+            folder,
+            error.strerror,
+        )
 
 
 def _made(folder: Path) -> bool:
@@ -210,5 +235,9 @@ def _version(name: str) -> str:
 
 def user_cache() -> Path:
     """Returns where encoded data are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "seq2seq"
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        base = Path(named) if named else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home, as in containers
+        base = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+    return base / "seq2seq"

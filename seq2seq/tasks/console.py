@@ -51,15 +51,25 @@ def one_line(text: str) -> str:
     return text.replace("\n", " ")
 
 
+def _is_standard_output(path: str) -> bool:
+    """Tells whether a path, such as /dev/stdout, is what standard output goes to already."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # there is no such file yet, or standard output is none
+        return False
+
+
 @contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
     """Opens where the output goes; a file appears only when it is whole.
+
+    ``-``, and whatever standard output already is, is standard output.
 
     Raises:
         DataError: The path is a folder, or nothing can be written there.
         StorageError: The disk refused.
     """
-    if path is None:
+    if path is None or path == "-" or _is_standard_output(path):
         yield sys.stdout
         return
     final = Path(path).resolve()
