@@ -30,6 +30,8 @@ from seq2seq.cli.verbs import TRAIN, Served, all_verbs
 from seq2seq.nn.linear import Linear, SearchPrecision, linear
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named
+from seq2seq.tasks.translation.commands import _pairs
+from seq2seq.tasks.translation.config import TranslationConfig
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
 TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -778,6 +780,28 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
     )
     (tmp_path / "test.tsv").write_text("".join(f"{left}\t{right}\n" for left, right in sides))
     assert json.loads(ran(f"evaluate run --pairs {tmp_path}/test.tsv --format json")) == found
+    lines = (tmp_path / "test.tsv").read_text().splitlines()
+    turned = ["en\tde", *("\t".join(line.split("\t")[::-1]) for line in lines)]
+    (tmp_path / "turned.tsv").write_text("\n".join(turned) + "\n")
+    columns = "--source-column de --target-column en --format json"
+    assert json.loads(ran(f"evaluate run --pairs {tmp_path}/turned.tsv {columns}")) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    [("test.tsv", ("1", "0")), ("test.jsonl", ("source", "target")), ("other.tsv.gz", ("1", "0"))],
+)
+def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
+    path: str, columns: tuple[str, str]
+) -> None:
+    own = {"path": "train.tsv", "source_column": "1", "target_column": "0", "limit": 5}
+    config = configuration.from_mapping(TranslationConfig, {"data": {"train": own}, "folder": "x"})
+    words = argparse.Namespace(pairs=path, source_column=None, target_column=None)
+    found = _pairs(words, config)
+    assert (found.path, found.limit) == (path, 0)
+    assert (found.source_column, found.target_column) == columns
+    words.source_column = "9"
+    assert _pairs(words, config).source_column == "9"
 
 
 @pytest.mark.parametrize(
@@ -794,6 +818,10 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
         (
             "evaluate run --pairs short.tsv --source test.de --reference test.en",
             "--pairs: must be left out where --source and --reference are given",
+        ),
+        (
+            "evaluate run --source test.de --reference test.en --target-column 2",
+            "--target-column: must be left out where --pairs is not given",
         ),
         (
             "evaluate run --pairs test.de",

@@ -344,12 +344,14 @@ def test_a_failed_start_leaves_nothing(tmp_path: Path, there: bool) -> None:
         folder.mkdir()
     with pytest.raises(DataError, match=r"^train pairs: no pair is left, 24 dropped"):
         go(folder, data__filters__max_source_length=1)
-    assert list(tmp_path.rglob("*")) == ([folder] if there else [])  # the user's own stays
+    assert folder.exists() == there  # the user's own stays
+    assert list(folder.rglob("*")) == []
     with pytest.raises(DataError, match=r"^train pairs: none given; at least one is needed$"):
         train(BASE, data={"train": [], "valid": PAIRS})
     with pytest.raises(ConfigError, match=r"^data.train: is required; give data.train.source"):
         train({**BASE, "folder": str(folder)})
-    assert not folder.exists()
+    assert folder.exists() == there  # the user's own stays
+    assert list(folder.rglob("*")) == []
 
 
 def test_rows_that_are_no_pairs_are_one_line() -> None:

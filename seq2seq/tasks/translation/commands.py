@@ -38,6 +38,9 @@ from seq2seq.tasks.translation.translator import Translation, Translator
 
 LINES_AT_ONCE = 2000
 
+COLUMNS = ("source_column", "target_column")
+"""Options that say how ``--pairs`` is read."""
+
 
 def translate(options: Namespace) -> None:
     """Translates files or standard input, one line out for each line in."""
@@ -119,12 +122,36 @@ def _test_set(options: Namespace, config: TranslationConfig) -> Corpus:
     if options.pairs is not None:
         if options.source is not None:
             raise ConfigError("--pairs: must be left out where --source and --reference are given")
-        if format_of(options.pairs, Path()) is None:
-            raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
-        return open_corpus(CorpusConfig(path=options.pairs), Path())
+        return open_corpus(_pairs(options, config), Path())
+    for name in COLUMNS:
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option}: must be left out where --pairs is not given")
     if options.source is not None:
         return open_corpus(CorpusConfig(source=options.source, target=options.reference), Path())
     return test_corpus(config, Path(options.run))
+
+
+def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
+    """Returns how ``--pairs`` is read: with the columns that the run's own files have.
+
+    Raises:
+        ConfigError: Its format cannot be told.
+    """
+    form = format_of(options.pairs, Path())
+    if form is None:
+        raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
+    own = (config.data.test, config.data.valid, config.data.train)
+    alike = (one for one in own if one is not None and _format(one, config) == form)
+    read = next(alike, CorpusConfig(path=options.pairs))
+    return replace(read, path=options.pairs, format="auto", limit=0, **given(options, COLUMNS))
+
+
+def _format(corpus: CorpusConfig, config: TranslationConfig) -> str | None:
+    """Returns the format of one of the run's own corpora."""
+    if corpus.format != "auto" or corpus.path is None:
+        return corpus.format
+    return format_of(corpus.path, Path(config.data.folder))
 
 
 def _translator(options: Namespace) -> Translator:

@@ -38,6 +38,12 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pairs", metavar="FILE", help="or both in one: TSV, JSONL, a folder of datasets"
     )
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-column",
+            metavar="NAME",
+            help=f"of --pairs, the {side}'s; default: as in the run's own files of that format",
+        )
     parser.add_argument("--output", metavar="FILE", help="write the translations here")
     parser.add_argument(
         "--mistakes", type=int, default=0, metavar="N", help="show the N commonest mistakes"
