@@ -27,6 +27,8 @@ class Progress:
     validated: int = 0
     """The step of the last validation."""
     best: float | None = None
+    best_loss: float | None = None
+    """The validation loss at the best score, which decides between equal scores."""
     best_step: int | None = None
     without_gain: int = 0
     plateaus: int = 0

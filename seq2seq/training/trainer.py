@@ -275,8 +275,9 @@ class Trainer(Generic[BatchT]):
         value = scores[metric] if lower_is_better(metric) else -scores[metric]
         progress.validated = progress.step
         progress.without_gain += 1
-        if math.isfinite(value) and (progress.best is None or value < progress.best):
-            progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
+        if self._better(value, scores["loss"]):
+            progress.best, progress.best_loss = value, scores["loss"]
+            progress.best_step, progress.without_gain = progress.step, 0
         elif progress.without_gain % self.config.optimizer.schedule.patience == 0:
             progress.plateaus += 1
         row = {f"valid_{name}" if name == "loss" else name: score for name, score in scores.items()}
@@ -288,6 +289,15 @@ class Trainer(Generic[BatchT]):
         self._save()
         if self._over():
             self._require_learning(scores["loss"])
+
+    def _better(self, value: float, loss: float) -> bool:
+        """Tells whether a score, made so that less is better, is the best; of equal ones, whose
+        loss is lower.
+        """  # noqa: D205
+        best, best_loss = self.progress.best, self.progress.best_loss
+        if not math.isfinite(value) or best is None or value != best:
+            return math.isfinite(value) and (best is None or value < best)
+        return best_loss is not None and loss < best_loss
 
     def _require_learning(self, loss: float) -> None:
         """Makes sure that a run that is over has not diverged.

@@ -330,6 +330,18 @@ def test_the_best_checkpoint_is_that_of_the_metric(
     assert trainer.checkpoints.best().name == f"step-{best:07d}"
 
 
+def test_of_equal_scores_the_one_with_the_lower_loss_is_best(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, replace(BASE, validate_every=1, metric="bleu"))
+    found = iter([(0.0, 4.0), (0.0, 3.0), (0.0, 3.5), (0.0, 3.0)])
+
+    def validate() -> Mapping[str, float]:
+        bleu, loss = next(found)
+        return {"loss": loss, "bleu": bleu}
+
+    trainer.fit(Copies(), validate)
+    assert (trainer.progress.best_step, trainer.progress.without_gain) == (2, 2)
+
+
 def test_patience_ends_the_run(tmp_path: Path) -> None:
     config = replace(BASE, steps=0, validate_every=2, patience=3)
     trainer = make_trainer(tmp_path, config)
