@@ -3,6 +3,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,6 +316,36 @@ def test_an_operating_system_without_locks(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(folder_module, "fcntl", None)
     with folder_module.owned(tmp_path / "run"), folder_module.owned(tmp_path / "run"):
         pass
+
+
+def test_a_run_goes_on_without_samples_and_pictures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    go(folder, train__steps=2)
+    for name in ("samples", "plots"):
+        shutil.rmtree(folder / name)
+        (folder / name).write_text("in the way")
+    caplog.clear()
+    go(folder, train__steps=4)
+    assert steps(folder) == 4
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        f"{folder / 'samples'}: File exists; the run goes on without it",
+        f"no learning curve: [Errno 17] File exists: '{folder / 'plots'}'",
+    ]
+
+
+def test_a_provenance_that_cannot_be_used_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "provenance.json").write_text("[")
+    folder_module.write_config(TranslationConfig(), tmp_path)
+    text = (
+        f"{tmp_path / 'provenance.json'}: cannot be used; changes of config.yaml will not be seen"
+    )
+    assert caplog.messages == [text]
+    assert (tmp_path / "config.yaml").exists()
 
 
 def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:

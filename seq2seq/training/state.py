@@ -1,7 +1,9 @@
 """What a run must remember to go on: where it stands, its weights, its optimiser's tensors."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,16 @@ class Progress:
     first_loss: float | None = None
     """Mean loss of a prediction in the first update, and in the last."""
     last_loss: float | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Progress":
+        """Returns what a checkpoint tells; earlier versions kept what is no number."""
+        kept = {
+            key: value
+            for key, value in state.items()
+            if not isinstance(value, float) or math.isfinite(value)
+        }
+        return cls(**kept)
 
 
 def rescale(progress: Progress, *, overflowed: bool) -> None:

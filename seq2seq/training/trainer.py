@@ -100,7 +100,7 @@ class Trainer(Generic[BatchT]):
             carried = parts["text"].get("carried")
             self.carried = None if carried is None else carried.to(self.device)
             self.optimizer.load_state_dict(unflatten(parts["optimizer"], self.optimizer))
-            self.progress = Progress(**checkpoint.state)
+            self.progress = Progress.of(checkpoint.state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
@@ -111,7 +111,8 @@ class Trainer(Generic[BatchT]):
 
         Raises:
             Interrupted: A signal asked to stop; the run is saved.
-            Seq2SeqError: Gradients are not numbers, ten updates in a row.
+            Diverged: Gradients are not numbers, ten updates in a row; or at the end nothing of
+                what was learnt is left.
         """
         progress = self.progress
         forget_after(self.folder, progress.step)
@@ -164,7 +165,7 @@ class Trainer(Generic[BatchT]):
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
         # The only time that a GPU is waited for.
         found, *losses = torch.stack([norm.to(nats[0].dtype), *nats]).tolist()
-        if self._follow(found):
+        if self._follow(found) and math.isfinite(sum(losses)):
             progress.window_loss += sum(losses)
             progress.window_tokens += predictions
             progress.last_loss = sum(losses) / predictions
@@ -276,7 +277,8 @@ class Trainer(Generic[BatchT]):
         progress.validated = progress.step
         progress.without_gain += 1
         if self._better(value, scores["loss"]):
-            progress.best, progress.best_loss = value, scores["loss"]
+            loss = scores["loss"]
+            progress.best, progress.best_loss = value, loss if math.isfinite(loss) else None
             progress.best_step, progress.without_gain = progress.step, 0
         elif progress.without_gain % self.config.optimizer.schedule.patience == 0:
             progress.plateaus += 1
@@ -295,9 +297,9 @@ class Trainer(Generic[BatchT]):
         loss is lower.
         """  # noqa: D205
         best, best_loss = self.progress.best, self.progress.best_loss
-        if not math.isfinite(value) or best is None or value != best:
-            return math.isfinite(value) and (best is None or value < best)
-        return best_loss is not None and loss < best_loss
+        if value == best:
+            return best_loss is not None and loss < best_loss
+        return math.isfinite(value) and (best is None or value < best)
 
     def _require_learning(self, loss: float) -> None:
         """Makes sure that a run that is over has not diverged.

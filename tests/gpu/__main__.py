@@ -199,11 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     deadline = time.monotonic() + 60 * given.minutes
     faulthandler.dump_traceback_later(60 * given.minutes + RESERVE, exit=True)  # if one hangs
+    with tempfile.TemporaryDirectory(prefix="seq2seq-gpu-") as folder:
+        return _main(given, Path(folder), deadline)
+
+
+def _main(given: argparse.Namespace, folder: Path, deadline: float) -> int:
+    """Does the same, with its runs in a folder that goes afterwards."""
     setting = Setting(
         device=torch.device("cpu" if given.cpu else "cuda"),
         short=given.cpu,
         data=given.data,
-        folder=Path(tempfile.mkdtemp(prefix="seq2seq-gpu-")),
+        folder=folder,
         minutes=given.recipe_minutes,
     )
     cases = all_cases(setting)

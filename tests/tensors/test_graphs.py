@@ -91,9 +91,13 @@ def test_what_cannot_be_recorded_is_called_and_said_once(
     assert caplog.messages == [f"no CUDA graph: {reason}"]
 
 
-def test_only_so_many_recordings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_recordings_are_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(graphs, "MOST", 2)
     made = Graphs(doubled)
-    for size in (1, 2, 3, 1, 3):
-        assert made(Two(torch.ones(size)), torch.tensor(1.0)).first.equal(2 * torch.ones(size))
+    with caplog.at_level(logging.INFO, "seq2seq"):
+        for size in (1, 2, 3, 1, 3):
+            assert made(Two(torch.ones(size)), torch.tensor(1.0)).first.equal(2 * torch.ones(size))
     assert len(made.recordings) == 2
+    assert caplog.messages == ["2 CUDA graphs are kept; other shapes go without"]

@@ -330,6 +330,36 @@ def test_the_best_checkpoint_is_that_of_the_metric(
     assert trainer.checkpoints.best().name == f"step-{best:07d}"
 
 
+def test_a_best_score_without_a_finite_loss_is_saved_and_gone_on_from(tmp_path: Path) -> None:
+    def trainer_for(steps: int) -> Trainer[Any]:
+        return make_trainer(tmp_path, replace(BASE, steps=steps, validate_every=2, metric="bleu"))
+
+    first = trainer_for(4)
+    found = iter([{"loss": math.nan, "bleu": 3.0}, {"loss": 1.0, "bleu": 2.0}])
+    first.fit(Copies(), lambda: next(found))
+    assert (first.progress.best_step, first.progress.best_loss) == (2, None)
+    latest = first.checkpoints.latest()
+    assert latest is not None
+    # An earlier version wrote infinity where no validation had given a number.
+    second = trainer_for(6)
+    second.resume(replace(latest, state={**latest.state, "best": math.inf, "best_step": 2}))
+    second.fit(Copies(), lambda: {"loss": 1.0, "bleu": 1.0})
+    assert second.progress.best_step == 6
+
+
+def test_a_loss_that_is_no_number_beside_a_gradient_that_is_one(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    objective = trainer.gradients.objective
+
+    def worse(model: nn.Module, batch: Any, carried: Tensor | None) -> Outcome:
+        found = objective(model, batch, carried)
+        return replace(found, nats=found.nats + math.inf)  # its gradient is as before
+
+    trainer.gradients.objective = worse
+    trainer.fit(Copies(), scores(1.0))
+    assert (trainer.progress.window_tokens, trainer.progress.last_loss) == (0, None)
+
+
 def test_of_equal_scores_the_one_with_the_lower_loss_is_best(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, replace(BASE, validate_every=1, metric="bleu"))
     found = iter([(0.0, 4.0), (0.0, 3.0), (0.0, 3.5), (0.0, 3.0)])
