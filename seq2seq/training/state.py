@@ -48,6 +48,8 @@ class Progress:
     first_loss: float | None = None
     """Mean loss of a prediction in the first update, and in the last."""
     last_loss: float | None = None
+    diverged: str = ""
+    """How the run that is over has diverged; empty: it has not."""
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "Progress":

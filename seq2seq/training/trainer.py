@@ -123,6 +123,8 @@ class Trainer(Generic[BatchT]):
                     if self._due():
                         self._validate(validate, journal)
                     elif self._over():
+                        if progress.diverged:
+                            raise self._diverged(f"step {progress.step}: {progress.diverged}")
                         return
                     else:
                         self.update(next(groups))
@@ -288,9 +290,8 @@ class Trainer(Generic[BatchT]):
         shown = ", ".join(f"{name} {score:.3f}" for name, score in row.items())
         star = " (best)" if progress.best_step == progress.step else ""
         log.info("step %d, %.1f min: %s%s", progress.step, minutes, shown, star)
+        progress.diverged = self._divergence(scores["loss"]) if self._over() else ""
         self._save()
-        if self._over():
-            self._require_learning(scores["loss"])
 
     def _better(self, value: float, loss: float) -> bool:
         """Tells whether a score, made so that less is better, is the best; of equal ones, whose
@@ -301,20 +302,19 @@ class Trainer(Generic[BatchT]):
             return best_loss is not None and loss < best_loss
         return math.isfinite(value) and (best is None or value < best)
 
-    def _require_learning(self, loss: float) -> None:
-        """Makes sure that a run that is over has not diverged.
+    def _divergence(self, loss: float) -> str:
+        """Returns how a run with this validation loss has diverged; nothing if it has not.
 
-        Raises:
-            Diverged: The validation loss is no number; or it and that of the last update are more
-                than twice what the loss was in the first update, when nothing was known. (What was
-                learnt by heart can bring the validation loss there, but not the other.)
+        It has where that is no number; or where it and the loss of the last update are more than
+        twice what the loss was in the first update, when nothing was known. (What was learnt by
+        heart can bring the validation loss there, but not the other.)
         """
-        step, first, last = self.progress.step, self.progress.first_loss, self.progress.last_loss
+        first, last = self.progress.first_loss, self.progress.last_loss
         if not math.isfinite(loss):
-            raise self._diverged(f"step {step}: the validation loss is {loss}")
+            return f"the validation loss is {loss}"
         if first is not None and last is not None and min(loss, last) > DIVERGED * first > 0:
-            began = f"training began with {first:,.1f}"
-            raise self._diverged(f"step {step}: the validation loss is {loss:,.1f}, {began}")
+            return f"the validation loss is {loss:,.1f}, training began with {first:,.1f}"
+        return ""
 
     def _diverged(self, what: str) -> "Diverged":
         """Returns an error that says what happened, and which checkpoint is still good."""

@@ -241,6 +241,11 @@ def test_a_run_that_has_diverged_ends_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=text) as caught:
         trainer.fit(Copies(), scores(3.0, 9.0))
     assert caught.value.exit_code == 1
+    again, latest = make_trainer(tmp_path, trainer.config), trainer.checkpoints.latest()
+    assert latest is not None
+    again.resume(latest)
+    with pytest.raises(Diverged, match=text):  # the same command says the same
+        again.fit(Copies(), scores(3.0))
 
 
 @pytest.mark.parametrize(("first", "valid"), [(None, 9.0), (2.0, 9.0), (0.1, 0.15)])
