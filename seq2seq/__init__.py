@@ -4,7 +4,13 @@ The names below are loaded on first use, so that ``import seq2seq`` and ``seq2se
 wait for torch.
 """
 
+import os
 from typing import TYPE_CHECKING
+
+# How long OpenMP's threads wait awake for each other before they sleep; read once, as torch loads.
+# Its own choice, 300 times as long, takes from others the very cores that are waited for.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from seq2seq.errors import (

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import config as configuration
-from seq2seq.device import use_threads
 from seq2seq.errors import ConfigError, StorageError, nearest
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
@@ -92,7 +91,6 @@ def _tell_of_alias(old: str, new: str) -> None:
 
 def _train(material: Material[Any, Any], folder: Path, started: float) -> Run:
     """Does the work of :func:`train` in a run folder that is ours."""
-    use_threads(material.config.train.threads)
     pipelines = _prepare(material, folder)
     material.fit(pipelines, folder, lambda: time.monotonic() - started)
     return finish(folder)

@@ -34,9 +34,9 @@ MOST_PAIRS, MOST_LINES, LONGEST, USUALLY_LONGEST = 75, 450, 40, 16
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"", "experiment", "tasks", "runs", "data", "text", "config", "measures", "words",
-            "lists", "lazy", "errors"},
-    "experiment": {"tasks", "runs", "evaluation", "device", "config", "errors"},
+    "cli": {"", "experiment", "tasks", "runs", "training", "data", "text", "config", "measures",
+            "words", "lists", "lazy", "errors"},
+    "experiment": {"tasks", "runs", "evaluation", "config", "errors"},
     "tasks": {"runs", "models", "data", "search", "training", "evaluation", "nn", "text", "device",
               "config", "tensors", "measures", "symbols", "lists", "lazy", "errors"},
     "runs": {"training", "text", "device", "config", "lists", "errors"},

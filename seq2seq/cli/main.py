@@ -15,6 +15,7 @@ from seq2seq.cli.verbs import FAMILIES, SHARED, Served, all_verbs, run_options, 
 from seq2seq.errors import CheckpointError, Seq2SeqError, StorageError
 from seq2seq.lazy import imported
 from seq2seq.tasks.verb import Verb
+from seq2seq.training.interruption import Interruption, Stopped
 
 TASK = re.compile(r"^task: *[\"']?([\w-]+)", re.MULTILINE)
 """Where a run's configuration names its task."""
@@ -151,11 +152,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # texts are UTF-8 whatever the terminal's locale
         sys.stdout.reconfigure(encoding="utf-8")
     try:
-        options = make_parser(words).parse_args(words)
-        _log_to_stderr()
-        imported(_verb(options).run)(options)
-        sys.stdout.flush()
-    except Seq2SeqError as error:
+        with Interruption() as interruption:
+            options = make_parser(words).parse_args(words)
+            _log_to_stderr()
+            run = imported(_verb(options).run)  # an import that stops half-way may say anything
+            with interruption.at_once():
+                run(options)
+                sys.stdout.flush()
+    except (Seq2SeqError, Stopped) as error:
         return _fail(error, str(error), error.exit_code, "--debug" in words)
     except BrokenPipeError:  # the reader has had enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

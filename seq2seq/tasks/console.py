@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from seq2seq import device
+from seq2seq.device import cores
 from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.tables import scores_json, scores_table
@@ -36,9 +36,7 @@ def as_options(options: Namespace) -> Iterator[None]:
 
 def use_threads(options: Namespace) -> None:
     """Sets the number of threads that the options ask for."""
-    if options.threads < 0:
-        raise ConfigError(f"--threads: must be 0 (all) or more, got {options.threads}")
-    device.use_threads(options.threads)
+    cores.use_threads(options.threads, "--threads")
 
 
 def print_scores(scores: list[Score], form: str) -> None:

@@ -22,6 +22,7 @@ from seq2seq.device import (
     pick_precision,
     use_deterministic_kernels,
 )
+from seq2seq.device.cores import Watch, use_threads
 from seq2seq.errors import CheckpointError, ConfigError, require_name
 from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
@@ -163,7 +164,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         ``elapsed`` tells how many seconds the run has already used for its preparation. A model
         that is fitted in another way than by gradients does it here.
         """
-        config = self.config.train
+        config, watch = self.config.train, Watch()
         limit_kernels()
         device = pick_device(config.device, "train.device")
         if config.deterministic and device.type == "cuda":
@@ -189,7 +190,11 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             log.info("data: %s", ready.facts)
             for line in summary(ready.model):
                 log.info("%s", line)
-        trainer.fit(ready.batches, ready.validate)
+        # Fixed when a run begins: the last bits of sums depend on it, and must not on the load.
+        threads = use_threads(config.threads or trainer.progress.threads, "train.threads")
+        trainer.progress.threads = threads
+        watch.look(threads)
+        trainer.fit(ready.batches, ready.validate, lambda: watch.look(threads))
 
     @property
     def cache(self) -> Path:

@@ -47,7 +47,7 @@ class TrainConfig:
     log_every: int = 50
     """Updates between rows of the metrics."""
     threads: int = 0
-    """CPU threads; 0: torch's choice."""
+    """CPU threads; 0: one for each core when the run begins, and as many whenever it goes on."""
     device: Literal["auto", "cpu", "cuda", "cuda-graphs"] = "auto"
     """Where the model trains; auto: cuda where there is one. `cuda-graphs`: on CUDA, with batches
     filled up to one of a few shapes and each shape's update replayed as a CUDA graph."""

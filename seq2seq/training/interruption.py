@@ -1,13 +1,19 @@
-"""Signals that ask a run to stop: finish the step, save, leave; a second one leaves at once."""
+"""Signals that ask the program to stop: at once where nothing is lost by it, else after saving."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from seq2seq.errors import Seq2SeqError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = [
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)  # Windows has two of them
+]
 
 
 class Interrupted(Seq2SeqError):  # noqa: N818
@@ -21,16 +27,33 @@ class Interrupted(Seq2SeqError):  # noqa: N818
         self.exit_code = 128 + number
 
 
+class Stopped(KeyboardInterrupt):
+    """The main thread stops where it is because a signal asked for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
 class Interruption:
-    """Remembers the first signal while it is open; does nothing outside the main thread."""
+    """Takes the signals while it is open; does nothing outside the main thread.
+
+    The first signal is noted in :attr:`number`, and within :meth:`at_once` raised as
+    :class:`Stopped`. A second one ends the process at once.
+    """
 
     def __init__(self) -> None:
         self.number = 0
+        self._at_once = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._note)
+                for number in SIGNALS
+                if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN  # nohup
+            }
         return self
 
     def __exit__(
@@ -42,7 +65,24 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raises a signal wherever the main thread is; one that was noted before, here.
+
+        Raises:
+            Stopped: A signal came.
+        """
+        self._at_once = True
+        try:
+            if self.number:
+                raise Stopped(self.number)
+            yield
+        finally:
+            self._at_once = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.number:
             os._exit(128 + number)
         self.number = number
+        if self._at_once:
+            raise Stopped(number)

@@ -26,6 +26,8 @@ class Progress:
     position: int = 0
     """Batches of this epoch already used."""
     seconds: float = 0.0
+    threads: int = 0
+    """CPU threads with which the run began; 0: not told."""
     validated: int = 0
     """The step of the last validation."""
     best: float | None = None

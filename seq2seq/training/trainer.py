@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.gradients import Gradients, ReplayedGradients
-from seq2seq.training.interruption import Interrupted, Interruption
+from seq2seq.training.interruption import Interrupted, Interruption, Stopped
 from seq2seq.training.journal import Journal, forget_after, open_journal
 from seq2seq.training.loader import BatchOrder, BatchT, brought
 from seq2seq.training.objective import OBJECTIVES
@@ -106,8 +106,15 @@ class Trainer(Generic[BatchT]):
                 f"checkpoint {checkpoint.name} does not fit this configuration ({error})"
             ) from error
 
-    def fit(self, batches: BatchOrder[BatchT], validate: Validator) -> None:
+    def fit(
+        self,
+        batches: BatchOrder[BatchT],
+        validate: Validator,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
         """Trains until a limit is met, validating and saving on the way.
+
+        ``look`` is called now and then, and may tell what it sees.
 
         Raises:
             Interrupted: A signal asked to stop; the run is saved.
@@ -121,14 +128,16 @@ class Trainer(Generic[BatchT]):
             with closing(self._groups(batches)) as groups:
                 while not interruption.number:
                     if self._due():
-                        self._validate(validate, journal)
+                        with suppress(Stopped):  # validation is due again when the run goes on
+                            self._validate(validate, journal, interruption)
                     elif self._over():
                         if progress.diverged:
                             raise self._diverged(f"step {progress.step}: {progress.diverged}")
                         return
                     else:
                         self.update(next(groups))
-                        self._report(journal)
+                        if self._report(journal):
+                            look()
             saved = progress.validated == progress.step
             name = name_of(progress.step) if saved else self._save()
             raise Interrupted(interruption.number, name)
@@ -240,8 +249,8 @@ class Trainer(Generic[BatchT]):
         self.progress.seconds += passed
         return passed
 
-    def _report(self, journal: Journal) -> None:
-        """Moves the bar, and appends a row to the metrics now and then."""
+    def _report(self, journal: Journal) -> bool:
+        """Moves the bar, and appends a row to the metrics now and then; tells whether it did."""
         progress = self.progress
         seen = progress.window_tokens
         loss = progress.window_loss / seen if seen else math.nan  # all updates were skipped
@@ -254,7 +263,7 @@ class Trainer(Generic[BatchT]):
             refresh=False,
         )
         if progress.step % self.config.log_every:
-            return
+            return False
         journal.row(
             {
                 "step": progress.step,
@@ -266,13 +275,19 @@ class Trainer(Generic[BatchT]):
             }
         )
         progress.window_loss, progress.window_tokens, progress.window_seconds = 0.0, 0, 0.0
+        return True
 
-    def _validate(self, validate: Validator, journal: Journal) -> None:
-        """Measures, remembers whether it was the best, and saves."""
+    def _validate(self, validate: Validator, journal: Journal, interruption: Interruption) -> None:
+        """Measures, remembers whether it was the best, and saves.
+
+        Raises:
+            Stopped: A signal came while it measured; nothing has changed.
+        """
         progress, metric = self.progress, self.config.metric
         self._tick()
         self.model.eval()
-        with self.average.applied() if self.average is not None else nullcontext():
+        averaged = self.average.applied() if self.average is not None else nullcontext()
+        with averaged, interruption.at_once():
             scores = validate()
         self._tick()
         value = scores[metric] if lower_is_better(metric) else -scores[metric]

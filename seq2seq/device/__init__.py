@@ -1,4 +1,4 @@
-"""What a run computes on: the device, the numbers of its products, threads, compiled kernels.
+"""What a run computes on: the device, the numbers of its products, its kernels, its cores.
 
 Asked once, by whoever starts a run or loads one; nothing below asks again.
 """
@@ -65,12 +65,6 @@ def use_deterministic_kernels() -> None:
     """Lets CUDA use only kernels that give the same bits each time, for the whole process."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read before the first product
     torch.use_deterministic_algorithms(True)
-
-
-def use_threads(count: int) -> None:
-    """Sets the number of CPU threads for the whole process; 0 leaves torch's choice."""
-    if count:
-        torch.set_num_threads(count)
 
 
 def limit_kernels() -> None:
