@@ -153,7 +153,8 @@ def _mapping(
     if isinstance(config, str | Path):
         path = Path(config).resolve()
         name = path.stem if path.stem != "config" else path.parent.name
-        return configuration.read(Path(config)), name, str(config)
+        read = configuration.read(Path(config) if isinstance(config, str) else config)
+        return read, name, str(config)
     return configuration.plain(config), "run", "config"
 
 

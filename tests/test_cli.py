@@ -787,6 +787,33 @@ def test_evaluate_and_score_agree(ran: Ran, tmp_path: Path) -> None:
     assert json.loads(ran(f"evaluate run --pairs {tmp_path}/turned.tsv {columns}")) == found
 
 
+@pytest.fixture
+def piped() -> Iterator[Callable[[bytes], str]]:
+    """Gives a pipe, by the name that a shell gives it, with something in it."""
+    ends = []
+
+    def pipe(content: bytes) -> str:
+        out, into = os.pipe()
+        os.write(into, content)
+        os.close(into)
+        ends.append(out)
+        return f"/dev/fd/{out}"
+
+    yield pipe
+    for end in ends:
+        os.close(end)
+
+
+def test_pipes_where_files_are_read_twice(
+    ran: Ran, piped: Callable[[bytes], str], tmp_path: Path
+) -> None:
+    evaluate = "evaluate run --source {} --reference {} --format json"
+    sides = [piped(Path(f"test.{side}").read_bytes()) for side in ("de", "en")]
+    assert ran(evaluate.format(*sides)) == ran(evaluate.format("test.de", "test.en"))
+    assert ran(f"data check {piped(CONFIG.encode())}") == ran("data check config.yaml")
+    ran(f"train {piped(CONFIG.encode())} --folder {tmp_path}/run --dry-run", says="dry run: ")
+
+
 @pytest.mark.parametrize(
     ("path", "columns"),
     [("test.tsv", ("1", "0")), ("test.jsonl", ("source", "target")), ("other.tsv.gz", ("1", "0"))],

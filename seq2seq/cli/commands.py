@@ -6,6 +6,7 @@ from pathlib import Path
 from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.files import read_lines
+from seq2seq.data.pipes import rereadable
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
 from seq2seq.lists import chunks
 from seq2seq.measures import METRICS
@@ -29,7 +30,9 @@ def subject(options: Namespace, verb: Verb) -> tuple[str, str]:
     """
     if verb.subject == "run":
         return options.run, task_in(Path(options.run))
-    mapping = configuration.read(Path(options.config)) if options.config else {}
+    if options.config:
+        options.config = rereadable(Path(), options.config)
+    mapping = configuration.read(options.config) if options.config else {}
     task = str({**mapping, **key_values(options.keys)}.get("task", next(iter(TASKS))))
     named(task, f"{options.config}: ")
     return str(options.config), task

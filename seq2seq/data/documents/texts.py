@@ -27,6 +27,7 @@ from seq2seq.data.files import (
     suffix_of,
     text_of,
 )
+from seq2seq.data.pipes import rereadable
 from seq2seq.data.tables import Table, is_hub_id, load_from_disk, load_from_hub, read_rows
 from seq2seq.errors import ConfigError, DataError, require
 from seq2seq.lists import as_texts
@@ -214,7 +215,7 @@ def _open_files(config: TextConfig, folder: Path) -> Texts:
 
 def _find(patterns: Sequence[str], folder: Path) -> list[Path]:
     """Returns the files that are named or matched, sorted by their names as written."""
-    names: set[str] = set()
+    found: dict[str, Path] = {}
     for pattern in patterns:
         if WILD.search(pattern) and not (folder / pattern).exists():
             names_matched = glob.glob(pattern, root_dir=folder, recursive=True)
@@ -226,15 +227,16 @@ def _find(patterns: Sequence[str], folder: Path) -> list[Path]:
                     f"{folder / pattern}: matches no file; * stands for any name, ** for any "
                     "folders"
                 )
-            names |= matches
+            found |= {name: folder / name for name in matches}
         else:
-            with opened(folder / pattern):  # or it fails only when its turn comes
-                names.add(os.path.normpath(pattern))
-    return [folder / name for name in sorted(names)]
+            path = rereadable(folder, pattern)
+            with opened(path):  # or it fails only when its turn comes
+                found[os.path.normpath(pattern)] = path
+    return [found[name] for name in sorted(found)]
 
 
 def _open_jsonl(config: TextConfig, path: str, folder: Path) -> Texts:
-    file, column = folder / path, config.column
+    file, column = rereadable(folder, path), config.column
     return _texts(
         str(file),
         lambda: _of_objects(file, column),

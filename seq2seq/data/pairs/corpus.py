@@ -22,6 +22,7 @@ from seq2seq.data.files import (
     suffix_of,
     text_of,
 )
+from seq2seq.data.pipes import rereadable
 from seq2seq.data.tables import Table, is_hub_id, load_from_disk, load_from_hub, read_rows
 from seq2seq.errors import ConfigError, DataError, OneOf, require, require_name
 
@@ -140,7 +141,7 @@ class Format:
 
 
 def _open_two_files(config: CorpusConfig, folder: Path) -> Corpus:
-    source, target = folder / (config.source or ""), folder / (config.target or "")
+    source, target = (rereadable(folder, name or "") for name in (config.source, config.target))
     return Corpus(
         f"{source}, {target}",
         lambda: _read_parallel(source, target),
@@ -153,7 +154,7 @@ def of_file(kind: str, read: Callable[[Path, CorpusConfig], Iterator[Pair]]) -> 
     """Makes the opener of a format with both sides in one file, from what reads such a file."""
 
     def open_file(config: CorpusConfig, folder: Path) -> Corpus:
-        file = folder / (config.path or "")
+        file = rereadable(folder, config.path or "")
         columns = f"{kind} {config.source_column} {config.target_column}"
         return Corpus(
             str(file), lambda: read(file, config), lambda: digest_of(columns, file), config.limit

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seq2seq import config as configuration
-from seq2seq.data.files import read_lines
+from seq2seq.data.files import read_lines, suffix_of
 from seq2seq.data.pairs.check import check
 from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
 from seq2seq.errors import ConfigError
@@ -96,7 +96,7 @@ def evaluate(options: Namespace) -> None:
 
 def data_check(options: Namespace) -> None:
     """Reports what is odd about the corpora of a configuration."""
-    mapping = configuration.read(Path(options.config)) if options.config else {}
+    mapping = configuration.read(options.config) if options.config else {}
     task = task_of(mapping, str(options.config))
     config = configuration.from_mapping(task.config, mapping, options.keys, str(options.config))
     settings = config.data
@@ -138,20 +138,25 @@ def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     Raises:
         ConfigError: Its format cannot be told.
     """
+    own = [
+        (_format(one, config), one)
+        for one in (config.data.test, config.data.valid, config.data.train)
+        if one is not None and one.path is not None
+    ]
     form = format_of(options.pairs, Path())
+    if form is None and not suffix_of(options.pairs):  # as of a pipe
+        form = next((form for form, _ in own), None)
     if form is None:
         raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
-    own = (config.data.test, config.data.valid, config.data.train)
-    alike = (one for one in own if one is not None and _format(one, config) == form)
-    read = next(alike, CorpusConfig(path=options.pairs))
-    return replace(read, path=options.pairs, format="auto", limit=0, **given(options, COLUMNS))
+    read = next((one for kind, one in own if kind == form), CorpusConfig(path=options.pairs))
+    return replace(read, path=options.pairs, format=form, limit=0, **given(options, COLUMNS))
 
 
 def _format(corpus: CorpusConfig, config: TranslationConfig) -> str | None:
-    """Returns the format of one of the run's own corpora."""
-    if corpus.format != "auto" or corpus.path is None:
+    """Returns the format of one of the run's own corpora under one path."""
+    if corpus.format != "auto":
         return corpus.format
-    return format_of(corpus.path, Path(config.data.folder))
+    return format_of(corpus.path or "", Path(config.data.folder))
 
 
 def _translator(options: Namespace) -> Translator:
