@@ -5,6 +5,7 @@ prints that line and exits with :attr:`Seq2SeqError.exit_code`.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 
@@ -30,6 +31,23 @@ class StorageError(Seq2SeqError):
     """The disk refused a write: full, read-only or failing."""
 
     exit_code = 74
+
+
+class OutOfMemory(Seq2SeqError):  # noqa: N818
+    """Memory does not suffice even for the smallest part of the work."""
+
+
+FULL = re.compile(
+    "can't allocate memory|not enough memory|out of memory|bad_alloc|_ALLOC_FAILED", re.IGNORECASE
+)
+"""What torch's errors say where memory is full; only some are of a class of their own."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether an error says that memory is full."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and FULL.search(str(error)) is not None
+    )
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:

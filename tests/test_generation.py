@@ -29,6 +29,7 @@ from seq2seq.tasks.language_model.generator import FIXED_ROWS, Generator
 from seq2seq.tasks.language_model.surprisal import Surprisal
 from seq2seq.tensors import Step, TextBatch
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from tests.full_memory import full_above
 
 TEXT = "the cat sat on the mat. the dog ran, and the cow sang.\n"
 SCRIPTS = "añ한😀x é中\n🙂! ab  ab 1.5 (so) 👩‍🚀 ok"
@@ -126,6 +127,15 @@ def test_a_sample_is_a_function_of_seed_and_number(
         assert list(generator.samples(prompt, count, length=40, seed=3)) == expected[:count]
     assert generator(prompt, length=40, seed=3) == (prompt or "") + expected[0].text
     assert {(one.seed, one.prompt) for one in expected} == {(3, prompt or "")}
+
+
+def test_where_memory_is_full_fewer_samples_are_made_at_once(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(generator.samples("the c", 9, length=20, seed=3))
+    together = full_above(2, lambda _, context, numbers: len(numbers), Generator._together)
+    monkeypatch.setattr(Generator, "_together", together)
+    assert list(generator.samples("the c", 9, length=20, seed=3)) == expected
 
 
 @pytest.mark.skipif(not has_int8("cpu"), reason="this torch has no product of integers")

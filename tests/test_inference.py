@@ -8,10 +8,12 @@ import torch
 
 import seq2seq
 from seq2seq.data.pairs.corpus import Pair
-from seq2seq.errors import CheckpointError, ConfigError
+from seq2seq.errors import CheckpointError, ConfigError, OutOfMemory
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.strategies import search
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.translation.translator import Translation, Translator
+from tests.full_memory import full_above
 
 PAIRS: list[Pair] = [(f"satz {n} {'x' * (n % 5)}", f"sentence {n}") for n in range(24)]
 TEXTS = [source for source, _ in PAIRS]
@@ -70,6 +72,31 @@ def test_batches_side_by_side_change_nothing(translator: Translator, beam_size: 
         torch.set_num_threads(before)
     assert texts(found[0]) == texts(found[1])
     assert [one.score for one in found[0]] == pytest.approx([one.score for one in found[1]], 1e-6)
+
+
+def test_where_memory_is_full_batches_are_halved(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = texts(translator(TEXTS, beam_size=3))
+
+    def fill(most: int) -> None:
+        limited = full_above(most, lambda stepper, source, *_: len(source.lengths), search)
+        monkeypatch.setattr("seq2seq.tasks.translation.translator.search_for", limited)
+
+    fill(3)
+    assert texts(translator(TEXTS, beam_size=3, batch_size=16)) == expected
+    told = [message for message in caplog.messages if "memory is full" in message]
+    assert len(told) == len(set(told)) > 0
+    fill(0)
+    with pytest.raises(OutOfMemory, match=r"^memory is full with a single text; choose"):
+        translator(TEXTS)
+
+
+def test_the_widest_beam_is_searched_for_text_by_text(translator: Translator) -> None:
+    both = [texts(translator(TEXTS[:3], beam_size=300, batch_size=size)) for size in (1, 64)]
+    assert both[0] == both[1]
+    with pytest.raises(ConfigError, match=r"^beam_size: must be at most 10,000, got 10001$"):
+        translator(TEXTS, beam_size=10_001)
 
 
 def test_blank_texts_stay_blank_where_they_are(translator: Translator) -> None:

@@ -12,7 +12,13 @@ from typing import Any
 from seq2seq import __version__
 from seq2seq.cli.parser import Parser
 from seq2seq.cli.verbs import FAMILIES, SHARED, Served, all_verbs, run_options, verbs_of
-from seq2seq.errors import CheckpointError, Seq2SeqError, StorageError
+from seq2seq.errors import (
+    CheckpointError,
+    OutOfMemory,
+    Seq2SeqError,
+    StorageError,
+    is_out_of_memory,
+)
 from seq2seq.lazy import imported
 from seq2seq.tasks.verb import Verb
 from seq2seq.training.interruption import Interruption, Stopped
@@ -167,6 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # what nothing nearer to it foresaw: a full disk below a pipe, say
         text = f"{error.filename or 'standard output'}: {error.strerror or error}"
         return _fail(error, text, StorageError.exit_code, "--debug" in words)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        text = "memory is full; give it less at once, or choose smaller sizes of the model"
+        return _fail(error, text, OutOfMemory.exit_code, "--debug" in words)
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", 130, "--debug" in words)
     return 0

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from seq2seq.errors import is_out_of_memory
 from seq2seq.evaluation.metrics import Score
 from seq2seq.tensors import Features
+from seq2seq.tensors.parts import cut, joined, rows_of
 
 BatchT = TypeVar("BatchT", bound="Measured")
 BatchT_co = TypeVar("BatchT_co", bound="Measured", covariant=True)
@@ -79,11 +81,24 @@ def measure(model: Model[BatchT], batches: Order[BatchT]) -> Loss:
     nats, tokens, carried = 0.0, 0, None
     with torch.inference_mode():
         for batch in batches.epoch(0):
-            features = model.features(batch.to(model.device), carried)
-            carried = features.carried
-            nats += float(model.head.loss(features.vectors, features.targets))
+            more, carried = _measure_one(model, batch, carried)
+            nats += more
             tokens += batch.predictions
     return Loss(nats, tokens)
+
+
+def _measure_one(
+    model: Model[BatchT], batch: BatchT, carried: Tensor | None
+) -> tuple[float, Tensor | None]:
+    """Returns the nats of a batch and the state it leaves; of its halves, where memory is full."""
+    try:
+        features = model.features(batch.to(model.device), carried)
+        return float(model.head.loss(features.vectors, features.targets)), features.carried
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error) or rows_of(batch) == 1:
+            raise
+    halves = [_measure_one(model, *half) for half in cut(batch, carried, 2)]
+    return sum(nats for nats, _ in halves), joined([state for _, state in halves])
 
 
 def text_scores(

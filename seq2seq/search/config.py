@@ -12,6 +12,8 @@ from torch import Tensor
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.tensors import Padded
 
+MOST_BEAMS = 10_000
+"""More would fill the memory of a usual machine with a single text."""
 STRATEGIES: dict[str, str | Callable[..., Any]] = {
     "beam": "seq2seq.search.beam:beam_search",
     "greedy": "seq2seq.search.greedy:greedy_search",
@@ -78,6 +80,8 @@ class SearchConfig:
         require_name(self.strategy, "strategy", STRATEGIES)
         require(self.seed >= 0, "seed", "at least 0", self.seed)
         require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)
+        fits = self.beam_size <= MOST_BEAMS
+        require(fits, "beam_size", f"at most {MOST_BEAMS:,}", self.beam_size)
         require(self.length_penalty >= 0, "length_penalty", "at least 0", self.length_penalty)
         require(self.min_length >= 0, "min_length", "at least 0", self.min_length)
         fits = self.max_length == 0 or self.max_length >= max(1, self.min_length)

@@ -77,6 +77,12 @@ class Padded(Movable):
         """How many steps are real."""
         return int(self.lengths.sum()) if self.count is None else self.count
 
+    def part(self, first: int, last: int) -> "Padded":
+        """Returns the sequences from ``first`` on and before ``last``, padded as they are."""
+        lengths = self.lengths[first:last]
+        count = None if self.count is None else int(lengths.sum())
+        return Padded(self.values[first:last], lengths, count, self.fixed)
+
     def filled(self, *, rows: int = 1, steps: int = STEPS, least: int = 0) -> "Padded":
         """Returns the same sequences with padding up to multiples of ``rows`` and ``steps``.
 
@@ -107,6 +113,19 @@ class Batch(Movable):
     def predictions(self) -> int:
         """How many tokens are to be predicted."""
         return self.target_out.steps
+
+    @property
+    def rows(self) -> int:
+        """How many pairs there are."""
+        return len(self.source.lengths)
+
+    def part(self, first: int, last: int) -> "Batch":
+        """Returns the pairs from ``first`` on and before ``last``."""
+        return Batch(
+            self.source.part(first, last),
+            self.target_in.part(first, last),
+            self.target_out.part(first, last),
+        )
 
     def filled(self) -> "Batch":
         """Returns the same pairs in one of few shapes: one recording of an update serves many.
@@ -174,6 +193,16 @@ class TextBatch(Movable):
     def predictions(self) -> int:
         """How many tokens are to be predicted."""
         return self.target_out.steps
+
+    @property
+    def rows(self) -> int:
+        """How many stretches there are."""
+        return len(self.fresh)
+
+    def part(self, first: int, last: int) -> "TextBatch":
+        """Returns the stretches from ``first`` on and before ``last``."""
+        tokens, after = self.target_in.part(first, last), self.target_out.part(first, last)
+        return TextBatch(tokens, after, self.fresh[first:last])
 
     def filled(self) -> "TextBatch":
         """Returns the same text in one of few shapes; no row is added, since rows carry a state."""

@@ -28,6 +28,8 @@ class Progress:
     seconds: float = 0.0
     threads: int = 0
     """CPU threads with which the run began; 0: not told."""
+    parts: int = 1
+    """Into how many parts each batch is cut, since memory was full with fewer."""
     validated: int = 0
     """The step of the last validation."""
     best: float | None = None

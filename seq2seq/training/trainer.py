@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.errors import CheckpointError, Seq2SeqError
+from seq2seq.errors import CheckpointError, OutOfMemory, Seq2SeqError, is_out_of_memory
 from seq2seq.measures import lower_is_better
+from seq2seq.tensors.parts import cut, joined, rows_of
 from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.config import TrainConfig
@@ -161,21 +162,16 @@ class Trainer(Generic[BatchT]):
     def update(self, group: list[BatchT]) -> None:
         """Makes one update from the mean gradient over all predictions of ``group``."""
         progress, config = self.progress, self.config
-        # The noise of an update is a function of (seed, step): no generator's state to be saved.
-        torch.manual_seed(int(np.random.default_rng([config.seed, progress.step]).integers(2**63)))
-        counts = [batch.predictions for batch in group]
-        predictions, nats = sum(counts), list[Tensor]()
         scale = progress.scale if self.scaled else 1.0
         self.model.train()
-        for batch, count in zip(group, counts, strict=True):
-            moved = batch.to(self.device)
-            outcome = self.gradients.add(moved, self.carried, count, predictions, scale)
-            nats.append(outcome.nats.detach())
-            self.carried = outcome.carried
+        while (made := self._differentiate(group, scale)) is None:
+            self._cut_more(group)
+        nats, self.carried = made
         self.gradients.divide(scale)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf)
         # The only time that a GPU is waited for.
         found, *losses = torch.stack([norm.to(nats[0].dtype), *nats]).tolist()
+        predictions = sum(batch.predictions for batch in group)
         if self._follow(found) and math.isfinite(sum(losses)):
             progress.window_loss += sum(losses)
             progress.window_tokens += predictions
@@ -188,6 +184,60 @@ class Trainer(Generic[BatchT]):
         if progress.position >= self._epoch_size:
             progress.epoch, progress.position = progress.epoch + 1, 0
         progress.window_seconds += self._tick()
+
+    def _differentiate(
+        self, group: list[BatchT], scale: float
+    ) -> tuple[list[Tensor], Tensor | None] | None:
+        """Adds up the gradients of an update, batch by batch or in smaller parts.
+
+        Returns:
+            The loss of each part in nats, and the state in which the next batch begins; None
+            where memory is full.
+        """
+        predictions = sum(batch.predictions for batch in group)
+        nats, carried = list[Tensor](), self.carried
+        self._seed()
+        try:
+            for batch in group:
+                left = []
+                for part, state in cut(batch, carried, self.progress.parts):
+                    if self.progress.parts > 1:
+                        self._seed(len(nats))
+                    count, moved = part.predictions, part.to(self.device)
+                    outcome = self.gradients.add(moved, state, count, predictions, scale)
+                    nats.append(outcome.nats.detach())
+                    left.append(outcome.carried)
+                carried = joined(left)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        return nats, carried
+
+    def _seed(self, *part: int) -> None:
+        """Makes the noise a function of (seed, step, part): no generator's state to be saved."""
+        seeds = np.random.default_rng([self.config.seed, self.progress.step, *part])
+        torch.manual_seed(int(seeds.integers(2**63)))
+
+    def _cut_more(self, group: list[BatchT]) -> None:
+        """Lets batches be cut into twice as many parts from now on.
+
+        Raises:
+            OutOfMemory: They are cut into single rows already.
+        """
+        self.gradients.clear()
+        progress = self.progress
+        if progress.parts >= max(rows_of(batch) for batch in group):
+            raise OutOfMemory(
+                f"step {progress.step + 1}: memory is full with one row of a batch at a time; "
+                "make data.batch or the sizes of the model smaller"
+            )
+        progress.parts *= 2
+        log.warning(
+            "step %d: memory is full; from now on, batches are learned in %d parts (a smaller "
+            "data.batch is faster)",
+            *(progress.step + 1, progress.parts),
+        )
 
     def _follow(self, norm: float) -> bool:
         """Lets the weights follow the gradients, unless these are not numbers; tells which."""

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE
 from seq2seq.runs.loading import load_model
 from seq2seq.search.config import SamplingConfig
+from seq2seq.search.memory import halving
 from seq2seq.search.replay import Replayed
 from seq2seq.search.rules import never
 from seq2seq.search.sampling import Dice, sample
@@ -40,6 +42,7 @@ FIXED_ROWS = 8
 """Samples made side by side where the last bits of a model's scores depend on how many there are:
 always eight, even if fewer are wanted, so that each text is the same whatever their number. On a
 GPU, where a step takes as long for many as for one, always the most."""
+REMEDY = "choose a shorter prompt or repetition_window"
 STEPS_AT_ONCE = 1024
 """Tokens of a text that are read together."""
 log = logging.getLogger("seq2seq")
@@ -213,7 +216,11 @@ class Generator:
         )
         rows = self._rows(count)
         return chain.from_iterable(
-            self._together(context, range(first, min(first + rows, count)), request)
+            halving(
+                partial(self._together, context, request=request),
+                range(first, min(first + rows, count)),
+                REMEDY,
+            )
             for first in range(0, count, rows)
         )
 
@@ -254,8 +261,10 @@ class Generator:
         """Returns what follows the prompt in one text, piece by piece."""
         return (piece for _, piece, _ in self._pieces(context, range(1), request) if piece)
 
-    def _together(self, context: list[int], numbers: range, request: Request) -> list[Sample]:
-        """Returns the samples of one block."""
+    def _together(
+        self, context: list[int], numbers: Sequence[int], request: Request
+    ) -> list[Sample]:
+        """Returns the samples of one block, whose numbers follow one another."""
         texts: dict[int, list[str]] = {number: [] for number in numbers}
         endings: dict[int, Ending] = {}
         for number, piece, ending in self._pieces(context, numbers, request):
@@ -335,7 +344,7 @@ class Generator:
     def _pieces(
         self,
         context: list[int],
-        numbers: range,
+        numbers: Sequence[int],
         request: Request,
     ) -> Iterator[tuple[int, str, Ending | None]]:
         """Yields number, new text and, at its end, the ending of each sample of a block.
@@ -351,7 +360,7 @@ class Generator:
                 _, state = self._read(stretch, state)
             state = state.select(torch.zeros(rows, dtype=torch.long, device=device))
         tokens = torch.tensor([context[-config.repetition_window - 1 :]] * rows, device=device)
-        dice = Dice(request.seed, range(numbers.start, numbers.start + rows))
+        dice = Dice(request.seed, range(numbers[0], numbers[0] + rows))
         rules = [never((PAD, BOS, UNK) if request.end else (PAD, BOS, UNK, EOS))]
         shared = self.pipeline, context, request, self._spaced(context, request.prompt or "")
         writers = {row: Writer(*shared) for row in range(len(numbers))}

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from itertools import chain
 
-import torch
-
 from seq2seq.data.documents.texts import Texts
+from seq2seq.device.memory import build
 from seq2seq.models.language_model import LanguageModel, build_language_model
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.text.pipeline import Pipeline
@@ -26,5 +25,4 @@ def train_pipeline(config: LanguageModelTaskConfig, texts: Texts) -> Pipeline:
 
 def build_model(config: LanguageModelTaskConfig, pipeline: Pipeline) -> LanguageModel:
     """Returns a model with fresh weights, drawn from the seed."""
-    torch.manual_seed(config.train.seed)
-    return build_language_model(config.model, len(pipeline))
+    return build(lambda: build_language_model(config.model, len(pipeline)), config.train.seed)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import torch
-
 from seq2seq.data.pairs.corpus import Corpus
+from seq2seq.device.memory import build
 from seq2seq.errors import DataError
 from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
 from seq2seq.tasks.translation.config import TranslationConfig
@@ -63,5 +62,5 @@ class Pipelines:
 
 def build_model(config: TranslationConfig, pipelines: Pipelines) -> Seq2Seq:
     """Returns a model with fresh weights, drawn from the seed."""
-    torch.manual_seed(config.train.seed)
-    return build_seq2seq(config.model, len(pipelines.source), len(pipelines.target))
+    sizes = len(pipelines.source), len(pipelines.target)
+    return build(lambda: build_seq2seq(config.model, *sizes), config.train.seed)

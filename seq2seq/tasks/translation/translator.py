@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE
 from seq2seq.runs.loading import load_model
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.memory import halving
 from seq2seq.search.replay import Replayed
 from seq2seq.search.stepper import Hypothesis, Reader
 from seq2seq.search.strategies import search as search_for
@@ -32,8 +33,11 @@ from seq2seq.text.pipeline import Pipeline
 
 MOST_TOKENS = 1000
 """Longer sources are cut."""
+MOST_ROWS = 10_000
+"""Hypotheses, of all texts of a batch, that are searched for at once."""
 USUAL_TOKENS = 100
 """Sources up to this length are searched for in full batches."""
+REMEDY = "choose a smaller beam_size or max_length"
 log = logging.getLogger("seq2seq")
 
 
@@ -168,7 +172,7 @@ class Translator:
         rows = self._encode(texts)
         results = [_blank(text) for text in texts]
 
-        def translate(batch: list[int]) -> list[Translation]:
+        def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
             hypotheses = search_for(self.stepper, source, search, n_best, batch)
             return [
@@ -177,9 +181,11 @@ class Translator:
             ]
 
         # The longest first, so that at the end no worker has much left while others have none.
-        batches = list(_batches([len(row) for row in rows], batch_size))[::-1]
+        size = max(1, min(batch_size, MOST_ROWS // search.beam_size))
+        batches = list(_batches([len(row) for row in rows], size))[::-1]
         spread = side_by_side if self.models[0].device.type == "cpu" else map
-        for batch, translations in zip(batches, spread(translate, batches), strict=True):
+        results_of = partial(halving, translate, remedy=REMEDY)
+        for batch, translations in zip(batches, spread(results_of, batches), strict=True):
             for index, translation in zip(batch, translations, strict=True):
                 results[index] = translation
         return results

@@ -1,0 +1,37 @@
+"""Work on several texts at once, or on fewer where memory is full."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TypeVar
+
+from seq2seq.errors import OutOfMemory, is_out_of_memory
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+log = logging.getLogger("seq2seq")
+
+
+def halving(
+    work: Callable[[Sequence[ItemT]], list[ResultT]], items: Sequence[ItemT], remedy: str
+) -> list[ResultT]:
+    """Returns what ``work`` makes of the items: of all at once, or of each half by itself.
+
+    Raises:
+        OutOfMemory: Memory is full with a single item; ``remedy`` says what to do then.
+    """
+    try:
+        return work(items)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    if len(items) == 1:
+        raise OutOfMemory(f"memory is full with a single text; {remedy}")
+    half = len(items) // 2
+    _tell(len(items))
+    return halving(work, items[:half], remedy) + halving(work, items[half:], remedy)
+
+
+@cache
+def _tell(count: int) -> None:
+    log.warning("memory is full with %d texts at once; they are done in halves", count)
