@@ -9,8 +9,10 @@ import pty
 import random
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -1284,6 +1286,34 @@ def test_ctrl_c(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("seq2seq.cli.commands.info", stop)
     assert refused("info run", code=130) == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("translate run test.de --output out.txt", "search_for"),
+        ("evaluate run --output out.txt", "search_for"),
+        ("generate lm --output out.txt", "sample"),
+        ("train config.yaml --folder new --train.seed 2", "encode_corpus"),
+        ("train config.yaml --folder new --dry-run", "fold_model"),
+        ("train text.yaml --folder new", "encode_texts"),
+    ],
+)
+def test_a_signal_leaves_nothing_half_written(
+    line: str, place: str, refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    holders = [module for name, module in sys.modules.items() if name.startswith("seq2seq.tasks")]
+    for module in holders:
+        if hasattr(module, place):
+            monkeypatch.setattr(module, place, stop)
+    assert refused(line, code=143).startswith("stopped by SIGTERM")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not list(Path("cache").rglob("*.tmp-*"))
 
 
 def test_a_full_disk_below_standard_output(
