@@ -1,0 +1,1 @@
+"""Forecasting: numbers in time, by recurrent models and by the classical ones beside them."""
