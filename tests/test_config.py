@@ -563,3 +563,29 @@ def test_it_tells_which_keys_were_given() -> None:
     found = config.settle(Experiment, {**SOURCE, "model": {"tie": True}}, words)
     keys = {"data.source", "model.tie", "train.rate", "train.clip", "model.encoder.layers"}
     assert found.given == keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    from_: str = ""
+    """Where it begins."""
+    until: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.from_ <= self.until, "from", "before until", self.from_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    train: Span = field(default_factory=Span)
+
+
+def test_words_of_python_are_keys_as_well() -> None:
+    span = config.from_mapping(Spans, {"train": {"from": "a", "until": "c"}}, ["--train.from", "b"])
+    assert span == Spans(train=Span(from_="b", until="c"))
+    assert config.plain(span) == {"train": {"from": "b", "until": "c"}}
+    assert config.from_mapping(Spans, config.plain(span)) == span
+    assert config.flatten(span) == {"train.from": "b", "train.until": "c"}
+    assert config.describe(Spans)[0] == ("train.from", "str", "''", "Where it begins.")
+    with pytest.raises(ConfigError, match=r"^config: train\.from: must be before until, got 'd'$"):
+        config.from_mapping(Spans, {"train": {"from": "d", "until": "c"}})

@@ -115,10 +115,10 @@ def plain(config: object) -> dict[str, object]:
 def flatten(config: object) -> dict[str, object]:
     """Returns every dotted key with its value; a section that is ``None`` is one key."""
     flat: dict[str, object] = {}
-    for name in keys_of(type(config)):
-        value = getattr(config, name)
+    for name, key in keys_of(type(config)).items():
+        value = key.of(config)
         if is_dataclass(value) and not isinstance(value, type):
-            flat.update({f"{name}.{key}": inner for key, inner in flatten(value).items()})
+            flat.update({f"{name}.{below}": inner for below, inner in flatten(value).items()})
         else:
             flat[name] = value
     return flat

@@ -17,16 +17,25 @@ from seq2seq.errors import OneOf
 class Key:
     """One field of a configuration class."""
 
-    name: str
+    field: str
     annotation: object
     default: object
     """A value, or ``MISSING`` where the user must give one."""
     owner: type
 
     @property
+    def name(self) -> str:
+        """What a configuration calls it: Python's own words end in ``_`` as names of fields."""
+        return self.field.removesuffix("_")
+
+    def of(self, config: object) -> Any:  # noqa: ANN401
+        """Returns its value in a configuration."""
+        return getattr(config, self.field)
+
+    @property
     def help(self) -> str:
         """The docstring below the field."""
-        return help_of(self.owner).get(self.name, "")
+        return help_of(self.owner).get(self.field, "")
 
     @property
     def section(self) -> type | None:
@@ -51,12 +60,9 @@ def keys_of(cls: type) -> dict[str, Key]:
         if field.default_factory is not MISSING:
             default = field.default_factory()
         if field.init:
-            keys[field.name] = Key(
-                name=field.name,
-                annotation=at_present(hints[field.name]),
-                default=default,
-                owner=cls,
-            )
+            annotation = at_present(hints[field.name])
+            key = Key(field=field.name, annotation=annotation, default=default, owner=cls)
+            keys[key.name] = key
     return keys
 
 
@@ -73,7 +79,7 @@ def help_of(cls: type) -> dict[str, str]:
 def walk(cls: type, prefix: str = "", base: object = None) -> Iterator[tuple[str, Key, object]]:
     """Yields dotted path, key and default of every key, and of sections that may be ``None``."""
     for name, key in keys_of(cls).items():
-        default = key.default if base is None else getattr(base, name)
+        default = key.default if base is None else key.of(base)
         if key.section is None or key.optional:
             yield prefix + name, key, default
         if key.section is not None:

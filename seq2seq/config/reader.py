@@ -107,17 +107,17 @@ def build(cls: type[T], tree: Tree, prefix: str = "", base: object = None) -> T:
     values = {}
     for name, key in keys_of(cls).items():
         entry = tree.get(name)
-        default = key.default if base is None else getattr(base, name)
+        default = key.default if base is None else key.of(base)
         required = default is MISSING
         if isinstance(entry, Found):
-            values[name] = entry.value
+            values[key.field] = entry.value
         elif key.section is not None and (entry is not None or (required and not key.optional)):
             below = default if isinstance(default, key.section) else None
-            values[name] = build(key.section, entry or {}, f"{prefix}{name}.", below)
+            values[key.field] = build(key.section, entry or {}, f"{prefix}{name}.", below)
         elif required:
             raise ConfigError(f"{prefix}{name}: is required")
         else:
-            values[name] = default
+            values[key.field] = default
     try:
         return make(**values)
     except ConfigError as error:

@@ -80,5 +80,5 @@ def from_words(key: Key, words: str) -> object:
 def plain_of(value: object) -> object:
     """Returns a value as nested mappings, lists and what YAML has."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: plain_of(getattr(value, name)) for name in keys_of(type(value))}
+        return {name: plain_of(key.of(value)) for name, key in keys_of(type(value)).items()}
     return [plain_of(item) for item in value] if isinstance(value, tuple) else value
