@@ -3,14 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from seq2seq.data.pairs.corpus import Corpus, Pair
-from seq2seq.lists import aligned
+from seq2seq.data.report import Report
 
 # One row for each pair: hashes instead of texts, so that large corpora fit into memory.
 LENGTHS = ("source characters", "target characters", "source words", "target words")
@@ -38,26 +37,12 @@ ODD_CHARACTERS = {
 ODD = re.compile(f"[{''.join(ODD_CHARACTERS)}]")
 
 
-@dataclass(frozen=True)
-class Report:
-    """Figures of each corpus side by side, and the problems found, one line each.
+def check(corpora: Mapping[str, Corpus]) -> Report:
+    """Reads each corpus once; counts, too, what the one named ``train`` shares with the others.
 
     >>> report = check({"train": Corpus.of([("ein Hund", "a dog"), ("eine Katze", "")])})
     >>> print(*report.problems)
     train: target is blank at pair 2 (1 in all); such pairs are dropped
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    problems: tuple[str, ...]
-
-    def table(self) -> str:
-        """Returns the figures as aligned text, one column for each corpus."""
-        return aligned("<" + ">" * len(self.columns), [("", *self.columns), *self.rows])
-
-
-def check(corpora: Mapping[str, Corpus]) -> Report:
-    """Reads each corpus once; counts, too, what the one named ``train`` shares with the others.
 
     Raises:
         DataError: A corpus cannot be read.

@@ -68,6 +68,8 @@ class Panel:
     """Steps after which the series is expected to repeat, such as 7 for days; 1: none."""
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The values of each column of categories, as learned from the training part."""
+    written: str = ""
+    """The format in which times were written, by which few new rows are read without doubt."""
 
     def __getitem__(self, name: str) -> Series:
         return next(series for series in self.series if series.name == name)
