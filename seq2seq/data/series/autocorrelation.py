@@ -49,15 +49,19 @@ def white_noise_bound(values: Float[np.ndarray, "T"]) -> float:
 def find_season(values: Float[np.ndarray, "T"], longest: int) -> int:
     """Returns after how many steps a series seems to repeat, at most ``longest``; 1: it does not.
 
-    It is the first clear peak in the autocorrelation of the steps' differences, in which a trend is
-    no peak.
+    It is the highest clear peak in the autocorrelation of the steps' differences, in which a trend
+    is no peak; or its smallest divisor whose multiples up to there are all about as high.
     """
     if longest < 2 or len(values) < 3:
         return 1
     found = autocorrelation(np.diff(values), longest + 1)
     inner = found[1:-1]
-    peaks = (inner > found[:-2]) & (inner > found[2:]) & (inner >= LEAST_PEAK)
-    peaks[0] = False  # one step is no season
-    if not peaks.any():
+    clear = np.zeros(longest + 1, bool)
+    clear[1:] = (inner > found[:-2]) & (inner > found[2:]) & (inner >= LEAST_PEAK)
+    clear[1] = False  # one step is no season
+    if not clear.any():
         return 1
-    return 1 + int(np.argmax(peaks & (inner >= NEARLY * inner[peaks].max())))
+    highest = int(np.argmax(np.where(clear, found[:-1], 0.0)))
+    alike = clear & (found[:-1] >= NEARLY * found[highest])
+    divisors = (season for season in range(2, highest + 1) if highest % season == 0)
+    return next(season for season in divisors if alike[season : highest + 1 : season].all())

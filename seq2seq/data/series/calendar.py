@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from seq2seq.data.series.panel import Series
+from seq2seq.data.series.times import shown
 from seq2seq.errors import DataError
 
 Entry: TypeAlias = Callable[[pd.DatetimeIndex], np.ndarray]
@@ -31,6 +32,10 @@ def _minutes(times: pd.DatetimeIndex) -> np.ndarray:
     return np.asarray(times.hour * 60 + times.minute) + np.asarray(times.second) / 60
 
 
+def _month_length(times: pd.DatetimeIndex) -> np.ndarray:
+    return np.asarray(times.days_in_month)
+
+
 def _year_length(times: pd.DatetimeIndex) -> np.ndarray:
     return 365 + np.asarray(times.is_leap_year, np.int64)
 
@@ -40,7 +45,9 @@ CALENDAR: dict[str, Entry] = {
     "hour": lambda times: _one_hot(times.hour, 24),
     "day_of_week": lambda times: _one_hot(times.day_of_week, 7),
     "weekend": lambda times: np.isin(times.day_of_week, WEEKEND)[:, None].astype(np.float64),
-    "day_of_month": lambda times: _circle((np.asarray(times.day) - 1) / times.days_in_month),
+    "day_of_month": lambda times: _circle(
+        (np.asarray(times.day) - 1) / np.asarray(times.days_in_month)
+    ),
     "day_of_year": lambda times: _circle((np.asarray(times.day_of_year) - 1) / _year_length(times)),
     "week_of_year": lambda times: _circle((np.asarray(times.isocalendar().week) - 1) / 53),
     "month": lambda times: _one_hot(times.month - 1, 12),
@@ -121,9 +128,9 @@ def extended(
         called = ", ".join(names[column] if names else f"column {column}" for column in columns)
         where = f"series {series.name}: " if series.name else ""
         raise DataError(
-            f"{where}future covariates are missing from {long.times[first]} on: {called}; "
-            f"{steps} steps need them up to {long.times[needed - 1]}; add rows that hold them and "
-            f"no targets, or forecast {first - series.known} steps at most"
+            f"{where}future covariates are missing from {shown(long.times[first])} on: {called}; "
+            f"{steps} steps need them up to {shown(long.times[needed - 1])}; add rows that hold "
+            f"them and no targets, or forecast {first - series.known} steps at most"
         )
     return long
 

@@ -21,6 +21,7 @@ from seq2seq.data.series.config import ROLES, DataConfig
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.read import open_panel
 from seq2seq.data.series.steps import Unsettled
+from seq2seq.data.series.times import shown
 from seq2seq.data.series.windows import inside
 
 NEIGHBOURS = 3
@@ -162,8 +163,8 @@ def _figures(curve: Curve) -> dict[str, str]:
     known = curve.values[~curve.missing]
     cells = {
         "steps": f"{len(curve.values):,}",
-        "first": _shown(curve.times[0]),
-        "last": _shown(curve.times[-1]),
+        "first": shown(curve.times[0]),
+        "last": shown(curve.times[-1]),
         "missing": f"{curve.missing.sum():,}",
         "mean": _number(known.mean()) if len(known) else "",
         "standard deviation": _number(known.std()) if len(known) else "",
@@ -190,7 +191,7 @@ def _gaps(curve: Curve) -> str:
     longest = int(lengths.argmax())
     return (
         f"{missing.sum():,} of {len(missing):,} values are missing ({missing.mean():.1%}), at most "
-        f"{lengths[longest]:,} in a row, from {_shown(curve.times[starts[longest]])}"
+        f"{lengths[longest]:,} in a row, from {shown(curve.times[starts[longest]])}"
     )
 
 
@@ -199,7 +200,7 @@ def _outliers(curve: Curve) -> str:
     if not len(at):
         return ""
     places = ", ".join(
-        f"{_shown(curve.times[step])} ({_number(curve.values[step])})" for step in at[:PLACES_SHOWN]
+        f"{shown(curve.times[step])} ({_number(curve.values[step])})" for step in at[:PLACES_SHOWN]
     )
     return f"far from the seasons around: {places} ({len(at):,} in all); perhaps holidays or faults"
 
@@ -208,7 +209,7 @@ def _constant(curve: Curve) -> str:
     start, length = curve.stretch
     if length <= max(2 * curve.season, SHORT_STRETCH):
         return ""
-    value, first = _number(curve.values[start]), _shown(curve.times[start])
+    value, first = _number(curve.values[start]), shown(curve.times[start])
     return f"the same value, {value}, for {length:,} steps from {first}"
 
 
@@ -246,7 +247,3 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100_000 else f"{value:,.6g}"
-
-
-def _shown(time: object) -> str:
-    return str(time).removesuffix(" 00:00:00")

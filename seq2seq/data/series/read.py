@@ -133,7 +133,7 @@ def _ids(rows: Rows, column: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     values = rows.frame[column]
     missing = values.isna().to_numpy()
     if missing.any():
-        where = rows.place(int(values.index[missing.argmax()]))
+        where = rows.where(int(missing.argmax()))
         raise DataError(f"{where}: {column} is empty; each row needs the id of its series")
     ordered = values if pd.api.types.is_numeric_dtype(values) else values.map(text_of)
     codes, found = pd.factorize(ordered, sort=True)
@@ -176,6 +176,7 @@ def _assembled(
         categories = like.categories
     else:
         categories = learn(table, covariates, _training(described, steps, config))
+    _refuse_changing(table, columns.static)
     lists = (columns.past, columns.future, columns.static)
     past, future, static = (encode(table, one, categories) for one in lists)
     if config.missing == "refuse":
@@ -210,16 +211,10 @@ def _series(
         found[steps.at] = values[steps.rows]
         return found
 
-    own = static[steps.rows]
-    changing = ((own != own[0]) & ~(np.isnan(own) & np.isnan(own[0]))).any(axis=1)
-    if changing.any():
-        row = int(steps.rows[changing.argmax()])
-        raise DataError(
-            f"{table.where(row)}: {table.called(steps.code)}a static column changes here; name it "
-            "in data.series.past or data.series.future instead"
-        )
     name = table.names[steps.code]
-    return Series(name, steps.times, spread(targets), spread(past), spread(future), own[0])
+    return Series(
+        name, steps.times, spread(targets), spread(past), spread(future), static[steps.rows[0]]
+    )
 
 
 def _mask(steps: Sequence[Steps], ranges: Sequence[tuple[int, int]]) -> Bool[np.ndarray, "R"]:
@@ -242,12 +237,30 @@ def _refuse_missing(table: Table, columns: Sequence[str], counted: Bool[np.ndarr
     if missing.any():
         row, column = (int(place) for place in np.argwhere(missing)[0])
         raise Unsettled(
-            f"{table.where(row)}: {table.called(table.codes[row])}{columns[column]} is empty "
+            f"{table.where(row)}: {columns[column]} is empty "
             f"({missing.sum():,} values are); set data.missing: mask, with which they count "
             "neither as input nor as target",
             "missing",
             "mask",
         )
+
+
+def _refuse_changing(table: Table, columns: Sequence[str]) -> None:
+    first = np.searchsorted(table.codes, table.codes)  # rows stand series by series
+    for column in columns:
+        values = pd.Series(table.values[column].to_numpy(object))
+        before = values.iloc[first].set_axis(values.index)
+        changed = ((values != before) & ~(values.isna() & before.isna())).to_numpy(bool)
+        if changed.any():
+            row = int(changed.argmax())
+            here, earlier = (
+                "empty" if pd.isna(value) else text_of(value)
+                for value in (values.iloc[row], before.iloc[row])
+            )
+            raise DataError(
+                f"{table.where(row)}: {column} is static, but {here} here and {earlier} before; "
+                "name it in data.series.past or data.series.future instead"
+            )
 
 
 def _season(panel: Panel, config: DataConfig, name: str) -> int:

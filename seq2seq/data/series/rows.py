@@ -41,6 +41,10 @@ class Rows:
         """The names of the columns."""
         return list(self.frame.columns)
 
+    def where(self, row: int) -> str:
+        """Says where a row stands, counted from 0 as the frame has them."""
+        return self.place(int(self.frame.index[row]))
+
     def require(self, columns: Iterable[str]) -> None:
         """Raises a :class:`DataError` that tells the nearest name, unless all are there."""
         for column in columns:
@@ -113,17 +117,17 @@ def numbers(rows: Rows, column: str) -> Float[np.ndarray, "R"]:
     values = rows.frame[column]
     found, wrong = _as_numbers(values)
     if wrong.any():
-        label = values.index[int(wrong.argmax())]
+        row = int(wrong.argmax())
         raise DataError(
-            f"{rows.place(label)}: {column} must be a number, got {str(values.loc[label])!r}"
+            f"{rows.where(row)}: {column} must be a number, got {str(values.iloc[row])!r}"
             f"{_others(wrong)}; mend it, leave it empty where it is not known, or name a column "
             "of categories in data.series.categorical"
         )
     infinite = np.isinf(found)
     if infinite.any():
-        label = values.index[int(infinite.argmax())]
+        row = int(infinite.argmax())
         raise DataError(
-            f"{rows.place(label)}: {column} must be finite, got {found[infinite.argmax()]}"
+            f"{rows.where(row)}: {column} must be finite, got {found[row]}"
             f"{_others(infinite)}; leave it empty where it is not known"
         )
     return found

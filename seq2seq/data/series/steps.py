@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from seq2seq.data.series.frequency import find_frequency, regular_steps, usual_step
 from seq2seq.data.series.rows import Place
+from seq2seq.data.series.times import shown
 from seq2seq.errors import DataError
 
 Duplicates = Literal["refuse", "drop", "first", "last", "mean", "sum"]
@@ -48,12 +49,13 @@ class Table:
     """Columns of numbers and of texts; its index says the place of each row."""
 
     def where(self, row: int) -> str:
+        """Says where a row stands, and of which series it is, unless that has no name."""
+        name = self.names[int(self.codes[row])]
+        return self.line(row) + (f": series {name}" if name else "")
+
+    def line(self, row: int) -> str:
         """Says where a row stands."""
         return self.place(int(self.values.index[row]))
-
-    def called(self, code: int) -> str:
-        """Returns what a message calls a series: nothing where there is only one without name."""
-        return f"series {self.names[code]}: " if self.names[code] else ""
 
     def rows(self, chosen: np.ndarray) -> "Table":
         """Returns the rows chosen by a mask or by their numbers."""
@@ -105,9 +107,9 @@ def _twice(table: Table, keys: pd.DataFrame, again: np.ndarray, same: np.ndarray
     alike = "all alike" if not differing.any() else f"{differing.sum():,} with other values"
     ways = "first, last, mean or sum" if differing.any() else "drop"
     return Unsettled(
-        f"{table.where(row)}: {table.called(table.codes[row])}{_shown(table.times[row])} stands "
-        f"again after {table.where(first).rpartition(': ')[2]} ({again.sum():,} such rows, "
-        f"{alike}); set data.duplicates: {ways}{_clocks(table.times[again], 'data.timezone')}",
+        f"{table.where(row)}: {shown(table.times[row])} stands "
+        f"again after {table.line(first).rpartition(': ')[2]} ({again.sum():,} such rows, "
+        f"{alike}); set data.duplicates: {ways}{_clocks(table.times[again])}",
         "duplicates",
         "first" if differing.any() else "drop",
     )
@@ -152,8 +154,8 @@ def in_order(table: Table, order: Order) -> Table:
         return by_series
     row = int(earlier.argmax())
     line = (
-        f"{by_series.where(row)}: {by_series.called(int(codes[row]))}{_shown(times[row])} stands "
-        f"after {_shown(times[row - 1])} ({earlier.sum():,} such rows)"
+        f"{by_series.where(row)}: {shown(times[row])} stands "
+        f"after {shown(times[row - 1])} ({earlier.sum():,} such rows)"
     )
     if order == "refuse":
         raise Unsettled(f"{line}; set data.order: sort", "order", "sort")
@@ -173,8 +175,7 @@ def panel_frequency(table: Table) -> str:
     own = table.rows(table.codes == code)
     if len(own.times) == 1:
         raise DataError(
-            f"{table.name}: {table.called(code)}has one time only, which tells no frequency; "
-            "set data.frequency, such as D or h"
+            f"{own.where(0)}: one time alone tells no frequency; set data.frequency, such as D or h"
         )
     frequency = find_frequency(own.times)
     if frequency is None:
@@ -190,8 +191,8 @@ def _irregular(table: Table) -> DataError:
     row = int(off.argmax()) + 1 if off.any() else 1
     step = pd.Timedelta(usual, "us")
     return DataError(
-        f"{table.where(row)}: {table.called(table.codes[0])}times are irregular: "
-        f"{_shown(table.times[row])} is {pd.Timedelta(apart[row - 1], 'us')} after the time before,"
+        f"{table.where(row)}: times are irregular: "
+        f"{shown(table.times[row])} is {pd.Timedelta(apart[row - 1], 'us')} after the time before,"
         f" most are {step} ({off.mean():.0%} are no multiple of it); bring them to regular steps, "
         "or set data.frequency"
     )
@@ -251,7 +252,7 @@ def _numbered(table: Table) -> Callable[[int, pd.Index], pd.RangeIndex]:
     if len(table.codes) < FILLED * steps:
         row = int((apart % usual_step(table.times) != 0).argmax()) + 1
         raise DataError(
-            f"{table.where(row)}: {table.called(table.codes[row])}the numbers of steps are "
+            f"{table.where(row)}: the numbers of steps are "
             f"irregular: of {steps:,} steps {step} apart only {len(table.codes):,} are there"
         )
     return lambda row, times: pd.RangeIndex(times[0], times[-1] + 1, step)
@@ -260,7 +261,7 @@ def _numbered(table: Table) -> Callable[[int, pd.Index], pd.RangeIndex]:
 def _off(table: Table, row: int, steps: pd.Index, frequency: str = "") -> DataError:
     alias = frequency or getattr(steps, "freqstr", None) or f"{getattr(steps, 'step', 1)}"
     return DataError(
-        f"{table.where(row)}: {table.called(table.codes[row])}{_shown(table.times[row])} is no "
+        f"{table.where(row)}: {shown(table.times[row])} is no "
         f"step of frequency {alias}; bring times to regular steps, or set data.frequency"
     )
 
@@ -270,28 +271,23 @@ def _gap(table: Table, steps: Steps, total: int, frequency: str) -> Unsettled:
     before = int(steps.rows[steps.at < steps.times.get_loc(absent[0])][-1])
     every = f" of frequency {frequency}" if frequency else ""
     return Unsettled(
-        f"{table.where(before)}: {table.called(steps.code)}the step {_shown(absent[0])} is missing "
+        f"{table.where(before)}: the step {shown(absent[0])} is missing "
         f"after this row ({total:,} steps{every} are); set data.missing: mask, with which they "
-        f"count neither as input nor as target{_clocks(absent, 'data.timezone')}",
+        f"count neither as input nor as target{_clocks(absent)}",
         "missing",
         "mask",
     )
 
 
-def _clocks(times: pd.Index, setting: str) -> str:
+def _clocks(times: pd.Index) -> str:
     """Returns the hint that clocks may have changed, if all times are at night on Sundays."""
     if not isinstance(times, pd.DatetimeIndex) or times.tz is not None:
         return ""
     nights = (times.day_of_week == SUNDAY) & (times.hour < 4) & (times.normalize() != times)
-    local = f"; or, as clocks seem to change there, {setting}, such as Europe/Berlin"
-    return local if nights.all() else ""
+    hint = "; or, as clocks seem to change there, data.timezone, such as Europe/Berlin"
+    return hint if nights.all() else ""
 
 
 @cache  # told once, though a file is read again and again
 def _tell(line: str) -> None:
     log.warning("%s", line)
-
-
-def _shown(time: object) -> str:
-    """Returns a time for a message: a day without its midnight."""
-    return str(time).removesuffix(" 00:00:00")

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from seq2seq.data.series.rows import Rows
-from seq2seq.errors import DataError, require
+from seq2seq.errors import ConfigError, DataError, nearest
 
 ISO = "ISO8601"
 DATES = (
@@ -26,7 +26,10 @@ DAYS_AS_NUMBERS = (18000101, 22001231)
 
 def check_zone(name: str, key: str) -> None:
     """Raises a :class:`ConfigError` unless a time zone of that name is known."""
-    require(not name or name in available_timezones(), key, "a zone such as Europe/Berlin", name)
+    zones = available_timezones()
+    if name and name not in zones:
+        wrong = f"must be a zone such as Europe/Berlin, got {name!r}"
+        raise ConfigError(f"{key}: {wrong}{nearest(name, zones)}")
 
 
 def looks_like_time(value: object) -> bool:
@@ -34,6 +37,11 @@ def looks_like_time(value: object) -> bool:
     if isinstance(value, str):
         return not value.strip().isdecimal() and bool(_fitting(value, FORMATS))
     return hasattr(value, "year")
+
+
+def shown(time: object) -> str:
+    """Returns a time, or the number of a step, for a message: a day without its midnight."""
+    return str(time).removesuffix(" 00:00:00")
 
 
 def read_times(rows: Rows, column: str, written: str = "", zone: str = "") -> tuple[pd.Index, str]:
@@ -56,7 +64,7 @@ def read_times(rows: Rows, column: str, written: str = "", zone: str = "") -> tu
     values = rows.frame[column]
     missing = values.isna().to_numpy()
     if missing.any():
-        where = rows.place(values.index[int(missing.argmax())])
+        where = rows.where(int(missing.argmax()))
         raise DataError(f"{where}: {column} is empty; each row needs its time")
     if isinstance(values.dtype, pd.PeriodDtype):
         return _in_zone(pd.DatetimeIndex(values.dt.to_timestamp()), zone), ""
@@ -71,8 +79,8 @@ def read_times(rows: Rows, column: str, written: str = "", zone: str = "") -> tu
         else:
             found = _read_objects(distinct, zone)
     except _WrongTime as error:
-        label = values.index[int(np.argmax(codes == error.number))]
-        raise DataError(f"{rows.place(label)}: {column} {error}") from None
+        row = int(np.argmax(codes == error.number))
+        raise DataError(f"{rows.where(row)}: {column} {error}") from None
     return found.take(codes), written
 
 
@@ -92,10 +100,10 @@ def localized(rows: Rows, times: pd.Index, codes: Int[np.ndarray, "R"], zone: st
         try:
             found = times[own].tz_localize(zone, ambiguous="infer")
         except ValueError as error:
-            label = rows.frame.index[own[int(certain[own].isna().argmax())]]
+            row = int(own[certain[own].isna().argmax()])
             reason = "does not exist" if "nonexistent" in str(error) else "may be two hours"
             raise DataError(
-                f"{rows.place(label)}: {times[own][certain[own].isna()][0]} {reason} in {zone}, "
+                f"{rows.where(row)}: {times[row]} {reason} in {zone}, "
                 "where clocks change; give times with their offset from UTC, or set data.timezone "
                 "to the zone in which they were written"
             ) from None
@@ -215,10 +223,10 @@ def _numbered(rows: Rows, column: str, zone: str) -> pd.Index:
     numbers = values.to_numpy(np.float64)
     whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
     if not whole.all():
-        label = values.index[int((~whole).argmax())]
+        row = int((~whole).argmax())
         raise DataError(
-            f"{rows.place(label)}: {column} must be a time or the whole number of a step, "
-            f"got {values.loc[label]}"
+            f"{rows.where(row)}: {column} must be a time or the whole number of a step, "
+            f"got {values.iloc[row]}"
         )
     steps = numbers.astype(np.int64)
     low, high = DAYS_AS_NUMBERS

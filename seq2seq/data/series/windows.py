@@ -10,6 +10,7 @@ import pandas as pd
 
 from seq2seq.data.series.config import Part, as_period, is_step
 from seq2seq.data.series.panel import Panel, Series
+from seq2seq.data.series.times import shown
 from seq2seq.errors import ConfigError, DataError
 
 SHOWN = 3
@@ -54,19 +55,20 @@ def windows(panel: Panel, part: Part, window: int, horizon: int, stride: int = 1
         DataError: No series is long enough.
     """
     found: list[Window] = []
-    short: dict[str, int] = {}
+    short: dict[str, str] = {}
     for number, (series, (first, last)) in enumerate(
         zip(panel.series, inside(panel, part), strict=True)
     ):
         earliest = max(first, window) if part.reach else first + window
         origins = np.arange(earliest, last - horizon + 1, stride)
         if len(origins) == 0:
-            short[series.name] = _length(first, last, part)
+            before = f" after {first:,} others" if part.reach else ""
+            short[series.name] = f"{last - first:,}{before}"
         counted = _counts(series, origins, window, horizon)
         found += [Window(number, origin) for origin in origins[counted].tolist()]
     needed = f"window + horizon = {window} + {horizon} = {window + horizon} steps"
     if part.reach:
-        needed += f", of which {horizon} in {part.name}"
+        needed += f" ({horizon} of them in the part)"
     if not found:
         raise DataError(_none(panel, part, short, needed))
     if short:
@@ -122,33 +124,27 @@ def _counts(series: Series, origins: np.ndarray, window: int, horizon: int) -> n
     return counted
 
 
-def _length(first: int, last: int, part: Part) -> int:
-    return last if part.reach else last - first
-
-
-def _none(panel: Panel, part: Part, short: dict[str, int], needed: str) -> str:
+def _none(panel: Panel, part: Part, short: dict[str, str], needed: str) -> str:
     """Says why no window was found."""
-    bounds = [series.times for series in panel.series if len(series.times)]
-    span = f"series run from {min(t[0] for t in bounds)} to {max(t[-1] for t in bounds)}"
+    begins, ends = (min(s.times[0] for s in panel.series), max(s.times[-1] for s in panel.series))
+    span = f"series run from {shown(begins)} to {shown(ends)}"
     if len(short) < len(panel.series):
         return f"data.{part.name}: no window of {needed} has a known target; {span}"
-    longest = max(short.values())
-    if longest == 0:
+    if all(first == last for first, last in inside(panel, part)):
         return f"data.{part.name}: holds no step of the data; {span}"
-    names = _listed(sorted(short.items(), key=lambda one: -one[1]))
     return (
-        f"data.{part.name}: no series is long enough: {names}; {needed} are needed; widen the "
-        "part, or make model.window or model.horizon smaller"
+        f"data.{part.name}: no series is long enough: {_listed(tuple(short.items()))}; {needed} "
+        "are needed; widen the part, or make model.window or model.horizon smaller"
     )
 
 
-def _listed(short: Sequence[tuple[str, int]]) -> str:
-    shown = ", ".join(f"{name or 'the series'} has {steps:,}" for name, steps in short[:SHOWN])
+def _listed(short: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{name or 'the series'} has {steps}" for name, steps in short[:SHOWN])
     return f"{shown} and so on" if len(short) > SHOWN else shown
 
 
 @cache  # told once a part, though windows are cut again and again
-def _tell_of_short(name: str, count: int, needed: str, short: tuple[tuple[str, int], ...]) -> None:
+def _tell_of_short(name: str, count: int, needed: str, short: tuple[tuple[str, str], ...]) -> None:
     log.warning(
         "data.%s: %s of %s series are shorter than %s and left out: %s",
         *(name, f"{len(short):,}", f"{count:,}", needed, _listed(short)),

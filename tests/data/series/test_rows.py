@@ -160,8 +160,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"t,x\n1,\xe9\n")
     with pytest.raises(DataError, match=r"latin\.csv: line 2: byte 0xe9 at offset 6 is not UTF-8"):
         read_file(tmp_path, "latin.csv")
+    written(tmp_path, "t,x\n1,2\n")
     with pytest.raises(DataError, match=r"dta\.csv does not exist; did you mean 'data\.csv'\?"):
-        written(tmp_path, "t,x\n1,2\n")
         read_file(tmp_path, "dta.csv")
 
 

@@ -74,7 +74,7 @@ def test_dates_that_cannot_be_read() -> None:
         "'soon'; set data.series.time_format if it is one"
     )
     assert refusal(["2019-01-31", None]) == "the frame: row 1: t is empty; each row needs its time"
-    assert "the frame: row 1: t must be a date or time, got '7'" == refusal([DAYS[0], 7])
+    assert refusal([DAYS[0], 7]) == "the frame: row 1: t must be a date or time, got '7'"
 
 
 def test_dates_that_can_be_read_in_two_ways() -> None:
