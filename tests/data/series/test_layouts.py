@@ -65,7 +65,7 @@ def test_every_layout_is_tested() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("chosen", ["auto", "given"])
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(data=st.data())
 def test_what_is_written_is_read(
     layout: str, chosen: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

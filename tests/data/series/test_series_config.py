@@ -1,7 +1,9 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seq2seq import config as configuration
 from seq2seq.data.series.config import DataConfig, Part, PartConfig, as_period
 from seq2seq.data.series.layouts import SeriesConfig
 from seq2seq.errors import ConfigError
@@ -139,3 +141,33 @@ def test_columns_have_one_role() -> None:
     )
     assert refusal(SeriesConfig, layout="lang").endswith("got 'lang'; did you mean 'long'?")
     SeriesConfig(static=("x",), categorical=("x",))
+
+
+def test_a_section_is_read_as_it_is_written(tmp_path: Path) -> None:
+    text = """
+series: {path: a.csv, time: service_date, target: [rail, bus], future: [day_type]}
+calendar: [day_of_week, day_of_year]
+train: {from: 2016-01-01, until: 2018-12-31}
+valid: {last: 14}
+test: {from: 8640}
+"""
+    path = tmp_path / "data.yaml"
+    path.write_text(text)
+    found = configuration.load(DataConfig, path, ["--test.from", "2019-06"])
+    assert found == DataConfig(
+        series=SeriesConfig(
+            path="a.csv", time="service_date", target=("rail", "bus"), future=("day_type",)
+        ),
+        calendar=("day_of_week", "day_of_year"),
+        train=PartConfig(from_="2016-01-01", until="2018-12-31"),
+        valid=PartConfig(last=14),
+        test=PartConfig(from_="2019-06"),
+    )
+    path.write_text(configuration.dump(found))
+    assert configuration.load(DataConfig, path) == found
+    path.write_text(text.replace("8640", "2017-06"))
+    with pytest.raises(ConfigError) as error:
+        configuration.load(DataConfig, path)
+    assert str(error.value) == (
+        f"{path}: test.from: must be after 2018-12-31, where train ends, got '2017-06'"
+    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq.data.series.rows import of_frame
@@ -45,6 +45,7 @@ def test_iso_and_months(format_: str) -> None:
     assert times(expected.strftime(format_)).equals(expected)
 
 
+@settings(max_examples=20)
 @given(st.lists(st.datetimes(datetime.datetime(1700, 1, 1)), min_size=1, max_size=5, unique=True))
 def test_iso_times_round_trip(values: list[datetime.datetime]) -> None:
     expected = pd.DatetimeIndex(values).as_unit("us")
