@@ -99,12 +99,14 @@ def lay_out(tables: Sequence[Rows], config: SeriesConfig) -> Laid:
     """Returns the steps in tables, in the layout that is configured, or that the first looks like.
 
     Raises:
-        DataError: A column is missing or cannot be found.
+        DataError: A column is missing or cannot be found, or there are no values.
     """
     name = config.layout
     if name == "auto":
         name = next(name for name, layout in LAYOUTS.items() if layout.fits(tables[0], config))
     laid = LAYOUTS[name].read(tables, config)
+    if laid.rows.frame.empty:
+        raise DataError(f"{laid.rows.name}: holds no values")
     ids = () if laid.id is None else (laid.id,)
     covariates = (*config.past, *config.future, *config.static)
     laid.rows.require((laid.time, *ids, *laid.targets, *covariates))

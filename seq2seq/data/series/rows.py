@@ -105,7 +105,7 @@ def join(several: Sequence[Rows]) -> Rows:
 
 
 def _labels(rows: Rows) -> int:
-    return int(rows.frame.index.max()) + 1
+    return 0 if rows.frame.empty else int(rows.frame.index.max()) + 1
 
 
 def numbers(rows: Rows, column: str) -> Float[np.ndarray, "R"]:

@@ -217,6 +217,9 @@ def test_gaps_and_texts_in_rows_of_values(tmp_path: Path) -> None:
     config = DataConfig(series=SeriesConfig(path="f.csv"))
     with pytest.raises(DataError, match=r"f\.csv: line 2: series H1: y is empty \(1 values are\)"):
         open_panel(config, folder=tmp_path)
+    (tmp_path / "f.csv").write_text("V1,V2\nH1,\nH2,\n")
+    with pytest.raises(DataError, match=r"f\.csv: holds no values"):
+        open_panel(config, folder=tmp_path)
     (tmp_path / "f.csv").write_text("V1,V2,V3\nH1,1,2\nH2,x,2\n")
     with pytest.raises(DataError, match=r"f\.csv: line 3: y must be a number, got 'x'"):
         open_panel(config, folder=tmp_path)
