@@ -9,7 +9,17 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from seq2seq.errors import DataError
-from seq2seq.evaluation.metrics import Score, Unit, cer, per, require_pairs, split_line, wer
+from seq2seq.evaluation.metrics import (
+    References,
+    Score,
+    Unit,
+    cer,
+    nearest,
+    per,
+    require_pairs,
+    split_line,
+    wer,
+)
 from seq2seq.evaluation.plots.style import INVISIBLE
 from seq2seq.lists import aligned, as_texts, width
 
@@ -33,7 +43,7 @@ class Confusion(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """A line that is not its reference."""
+    """A line that is not its reference; of several references, the nearest."""
 
     source: str
     reference: str
@@ -92,10 +102,10 @@ class Mistakes:
 def find_mistakes(
     sources: str | Sequence[str],
     hypotheses: str | Sequence[str],
-    references: str | Sequence[str],
+    references: References,
     unit: Unit,
 ) -> Mistakes:
-    """Aligns each hypothesis with its reference, with as few edits as possible.
+    """Aligns each hypothesis with its nearest reference, with as few edits as possible.
 
     Where several alignments have as few, rapidfuzz's is taken: counts of single confusions depend
     on that, their sum does not, and is the one that :func:`per` or :func:`cer` divides.
@@ -104,15 +114,17 @@ def find_mistakes(
         DataError: The sides differ in number, or are empty.
     """
     sources = as_texts(sources)
-    hypotheses, references = require_pairs(hypotheses, references)
-    if len(sources) != len(references):
+    hypotheses, several = require_pairs(hypotheses, references)
+    if len(sources) != len(several):
         raise DataError(
-            f"cannot find mistakes: {len(sources):,} sources, {len(references):,} references; "
+            f"cannot find mistakes: {len(sources):,} sources, {len(several):,} references; "
             "each reference needs the source of the same line"
         )
+    pairs = zip(hypotheses, several, strict=True)
+    expected = [nearest(hypothesis, accepted, unit) for hypothesis, accepted in pairs]
     confusions: Counter[tuple[str, str]] = Counter()
     worst = []
-    for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True):
+    for source, hypothesis, reference in zip(sources, hypotheses, expected, strict=True):
         edits = list(_edits(split_line(reference, unit), split_line(hypothesis, unit)))
         confusions.update(edits)
         if hypothesis != reference:
@@ -120,7 +132,7 @@ def find_mistakes(
     return Mistakes(
         confusions=[Confusion(*pair, times) for pair, times in confusions.most_common()],
         worst=sorted(worst, key=lambda miss: -miss.edits),
-        by_length=_by_length(sources, hypotheses, references, unit),
+        by_length=_by_length(sources, hypotheses, expected, unit),
         unit=unit,
     )
 
