@@ -91,16 +91,20 @@ def _tell_of_alias(old: str, new: str) -> None:
 
 def _train(material: Material[Any, Any], folder: Path, started: float) -> Run:
     """Does the work of :func:`train` in a run folder that is ours."""
-    pipelines = _prepare(material, folder)
+    begun = read_config(folder) if (folder / CONFIG).exists() else None
+    material = material.settled(begun)
+    pipelines = _prepare(material, folder, begun)
     material.fit(pipelines, folder, lambda: time.monotonic() - started)
     return finish(folder)
 
 
-def _prepare(material: Material[Any, PipelineT], folder: Path) -> PipelineT:
+def _prepare(
+    material: Material[Any, PipelineT], folder: Path, begun: TaskConfig | None
+) -> PipelineT:
     """Loads what a begun run has learned after comparing it with this one, or learns it."""
     hashes = material.fingerprints()
-    if (folder / CONFIG).exists():
-        accept_changes(read_config(folder), material.config, folder, hashes)
+    if begun is not None:
+        accept_changes(begun, material.config, folder, hashes)
         if (folder / PIPELINE).exists():
             return material.load(folder / PIPELINE)
     pipelines = material.learn()

@@ -7,11 +7,12 @@ from seq2seq import config as configuration
 from seq2seq import experiment
 from seq2seq.data.files import read_lines
 from seq2seq.data.pipes import rereadable
+from seq2seq.data.references import read_references
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
 from seq2seq.lists import chunks
-from seq2seq.measures import METRICS
+from seq2seq.measures import AUTO, METRICS
 from seq2seq.runs.describe import describe, summary
-from seq2seq.tasks.console import print_scores
+from seq2seq.tasks.console import as_options, print_scores
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named, task_in
 from seq2seq.tasks.verb import Verb
@@ -52,16 +53,13 @@ def train(options: Namespace) -> None:
 def score(options: Namespace) -> None:
     """Scores translations against references."""
     hypotheses = list(read_lines(options.hypotheses))
-    references = list(read_lines(options.reference))
-    if len(hypotheses) != len(references):
-        raise DataError(
-            f"{options.hypotheses} has {len(hypotheses):,} lines, "
-            f"{options.reference} {len(references):,}; each line needs its reference"
-        )
-    scores = [
-        METRICS[name](hypotheses, references, lowercase=options.lowercase)
-        for name in options.metrics
-    ]
+    references = read_references(options.reference, options.hypotheses, len(hypotheses))
+    tokenizer = options.bleu_tokenizer or AUTO
+    with as_options(options):
+        scores = [
+            METRICS[name](hypotheses, references, lowercase=options.lowercase, tokenize=tokenizer)
+            for name in options.metrics
+        ]
     print_scores(scores, options.format)
 
 

@@ -37,8 +37,7 @@ class Parser(argparse.ArgumentParser):
             refused = self.elsewhere.get(unknown[0].partition("=")[0])
             if refused is not None:
                 raise Seq2SeqError(refused)
-            close = nearest(unknown[0], self._option_string_actions)
-            self.error(f"{unknown[0]}: unexpected argument{close}")
+            self.error(f"{unknown[0]}: unexpected argument{self._meant(unknown[0], args)}")
         options.keys = keys
         return options, []
 
@@ -49,13 +48,42 @@ class Parser(argparse.ArgumentParser):
         for something else.
         """
         positional: list[str] = []
-        options: list[str] = []
+        options: dict[str, list[str]] = {}
         keys: list[str] = []
         for group in groups(words, self._most_values):
-            known = group[0].partition("=")[0] in self._option_string_actions
-            other = keys if group[0].startswith("--") else positional
-            (options if known else other).extend(group)
-        return positional + options, keys
+            name, equals, value = group[0].partition("=")
+            if name in self._option_string_actions:
+                values = [value, *group[1:]] if equals else group[1:]
+                self._add(options.setdefault(name, []), name, values)
+            else:
+                (keys if group[0].startswith("--") else positional).extend(group)
+        return positional + [word for group in options.values() for word in group], keys
+
+    def _add(self, given: list[str], name: str, values: list[str]) -> None:
+        """Adds an option to what was given to it before; argparse alone forgets the first.
+
+        Of two settings the last counts, as of keys. A file that is named may not be forgotten.
+
+        Raises:
+            Seq2SeqError: It takes one file, and has another already.
+        """
+        action = self._option_string_actions[name]
+        if given and action.nargs == "+":
+            given.extend(values)
+        elif given[1:] not in ([], values) and action.metavar == "FILE" and not _adds(action):
+            raise Seq2SeqError(f"{name}: takes one file, got {given[1]!r} and {values[0]!r}")
+        else:
+            given.extend([name, *values])
+
+    def _meant(self, word: str, words: Sequence[str]) -> str:
+        """Returns what may have been meant by a word that fits nowhere."""
+        if word.startswith("-"):
+            return nearest(word, self._option_string_actions)
+        before = words[max(words.index(word) - 2, 0)]
+        action = self._option_string_actions.get(before)
+        if action is None or not _adds(action):
+            return ""
+        return f"; to give {before} several values, repeat it: {before} {word}"
 
     def _most_values(self, word: str) -> int:
         """Returns how many values may follow a word."""
@@ -84,3 +112,8 @@ class Parser(argparse.ArgumentParser):
         accepted = list(action.choices)
         close = nearest(str(value), accepted)
         raise Seq2SeqError(f"{name}: must be one of {', '.join(accepted)}, got {value!r}{close}")
+
+
+def _adds(action: argparse.Action) -> bool:
+    """Tells whether an option may be repeated, one value each time."""
+    return isinstance(action, argparse._AppendAction)

@@ -69,7 +69,7 @@ def bleu(
         ConfigError: There is no such tokenizer, or it cannot be used here.
     """
     _, expected = require_pairs(hypotheses, references)
-    name = pick_tokenizer(tokenize, chain.from_iterable(expected), "tokenize")
+    name = pick_tokenizer(tokenize, chain.from_iterable(expected))
     return _sacrebleu(BLEU(lowercase=lowercase, tokenize=name), hypotheses, references)
 
 

@@ -131,6 +131,13 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
 
     config: ConfigT
 
+    def settled(self, begun: object) -> "Material[ConfigT, PipelineT]":
+        """Returns the same with what the data decide about written into the configuration.
+
+        ``begun`` is the configuration with which a run goes on, or None where it begins.
+        """
+        return self
+
     @abstractmethod
     def fingerprints(self) -> dict[str, str]:
         """Returns a hash of the content of each part of the data, by role."""

@@ -127,7 +127,7 @@ def test_a_tokenizer_names_the_extra_that_it_needs(name: str, no_packages: None)
     with pytest.raises(ConfigError) as caught:
         bleu("a", "a", tokenize=name)
     assert str(caught.value) == (
-        f"tokenize: {name} needs `pip install 'seq2seq-toolkit[{EXTRAS[name]}]'`; or choose "
+        f"bleu_tokenizer: {name} needs `pip install 'seq2seq-toolkit[{EXTRAS[name]}]'`; or choose "
         "another, such as char"
     )
     written = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
@@ -135,7 +135,9 @@ def test_a_tokenizer_names_the_extra_that_it_needs(name: str, no_packages: None)
 
 
 def test_an_unknown_tokenizer_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^tokenize: must be one of auto, none, .*'13b'; did"):
+    with pytest.raises(
+        ConfigError, match=r"^bleu_tokenizer: must be one of auto, none, .*'13b'; did"
+    ):
         bleu("a", "a", tokenize="13b")
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from seq2seq import config as configuration
 from seq2seq.data.files import read_lines, suffix_of
 from seq2seq.data.pairs.check import check
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, open_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
 from seq2seq.evaluation.mistakes import find_mistakes
@@ -27,6 +27,7 @@ from seq2seq.tasks.console import (
     use_threads,
 )
 from seq2seq.tasks.task import read_config_of, task_of
+from seq2seq.tasks.translation.cases import Case, read_cases
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.evaluation import (
     EvaluationConfig,
@@ -73,18 +74,18 @@ def evaluate(options: Namespace) -> None:
     if options.mistakes and options.lowercase:
         raise ConfigError("--mistakes: must be 0 where --lowercase is given; they count case")
     config = read_config_of(TranslationConfig, Path(options.run))
-    corpus = _test_set(options, config)
+    cases = _cases(options, config)
     translator = _translator(options)
     with as_options(options):
         chosen = EvaluationConfig(
             metrics=tuple(options.metrics),
             lowercase=options.lowercase,
-            **given(options, ["batch_size"]),
+            **given(options, ["batch_size", "bleu_tokenizer", "group_sources"]),
         )
-    with output(options.output) as file:
-        evaluation = evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config))
+    with output(options.output) as file, as_options(options):
+        evaluation = evaluate_pairs(translator, cases, suited(chosen, config))
         if options.output:
-            file.writelines(f"{one_line(text)}\n" for text in evaluation.translations)
+            file.writelines(f"{one_line(text)}\n" for text in evaluation.of_each(cases))
     print_scores(evaluation.scores, options.format)
     if options.mistakes:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
@@ -115,21 +116,24 @@ def data_check(options: Namespace) -> None:
         print(f"- {problem}")
 
 
-def _test_set(options: Namespace, config: TranslationConfig) -> Corpus:
-    """Opens the pairs to measure on."""
+def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
+    """Reads what to measure on."""
     if (options.source is None) != (options.reference is None):
         raise ConfigError("--source: must come with --reference, and the other way round")
     if options.pairs is not None:
         if options.source is not None:
             raise ConfigError("--pairs: must be left out where --source and --reference are given")
-        return open_corpus(_pairs(options, config), Path())
+        return list(open_corpus(_pairs(options, config), Path()).pairs())
     for name in COLUMNS:
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option}: must be left out where --pairs is not given")
-    if options.source is not None:
-        return open_corpus(CorpusConfig(source=options.source, target=options.reference), Path())
-    return test_corpus(config, Path(options.run))
+    if options.source is None:
+        return list(test_corpus(config, Path(options.run)).pairs())
+    if len(options.reference) > 1:
+        return read_cases(options.source, options.reference)
+    files = CorpusConfig(source=options.source, target=options.reference[0])
+    return list(open_corpus(files, Path()).pairs())
 
 
 def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:

@@ -7,7 +7,7 @@ from seq2seq.data.pairs.batches import BatchConfig
 from seq2seq.data.pairs.corpus import CorpusConfig
 from seq2seq.data.pairs.store import FilterConfig
 from seq2seq.errors import ConfigError, OneOf, require, require_name
-from seq2seq.measures import METRICS
+from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
 from seq2seq.models.seq2seq import Seq2SeqConfig
 from seq2seq.search.config import SearchConfig
 from seq2seq.text.pipeline import PipelineConfig
@@ -61,12 +61,20 @@ class ValidationConfig:
     metrics: tuple[Annotated[str, OneOf(METRICS)], ...] | None = ("bleu",)
     """Scores of the translations, besides the one that `train.metric` names; none: those that
     `evaluate` reports unless told."""
+    bleu_tokenizer: Annotated[str, OneOf(BLEU_TOKENIZERS, AUTO)] = AUTO
+    """What cuts texts into the words that BLEU counts, in `evaluate` as well; auto: what suits the
+    script of the validation references, settled when a run that measures BLEU begins."""
+    group_sources: bool = False
+    """Take pairs with the same source for one that has several references, of which any is right,
+    in `evaluate` as well."""
     samples: int = 5
     """Translations written to the run folder at each validation."""
 
     def __post_init__(self) -> None:
         for metric in self.metrics or ():
             require_name(metric, "metrics", METRICS)
+        if self.bleu_tokenizer != AUTO:
+            require_name(self.bleu_tokenizer, "bleu_tokenizer", (AUTO, *BLEU_TOKENIZERS))
         require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)
         require(self.sentences >= 0, "sentences", "at least 0", self.sentences)
         require(self.samples >= 0, "samples", "at least 0", self.samples)
@@ -124,6 +132,17 @@ class TranslationConfig:
         """The scores of validation translations that are meant."""
         chosen = self.validation.metrics
         return self.usual_metrics if chosen is None else chosen
+
+    @property
+    def measured_metrics(self) -> tuple[str, ...]:
+        """The scores of validation translations that are measured, in the order of the table."""
+        wanted = {*self.validation_metrics, self.train.metric} if self.validation.sentences else ()
+        return tuple(name for name in METRICS if name in wanted)
+
+    @property
+    def measures_bleu(self) -> bool:
+        """Whether validation depends on BLEU's tokenizer."""
+        return take_tokenizer(self.measured_metrics)
 
     def settled(self) -> "TranslationConfig":
         """Returns the same with what depends on other keys written out, as a run keeps it."""
