@@ -1,5 +1,6 @@
 """What translations are compared with: sources, each with one or several references."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeGuard
@@ -7,10 +8,10 @@ from typing import TypeAlias, TypeGuard
 from seq2seq.data.files import read_lines
 from seq2seq.data.pairs.corpus import given_pairs
 from seq2seq.data.references import Accepted, accepted, read_references
-from seq2seq.errors import DataError
 from seq2seq.lists import as_texts
 from seq2seq.text.pipeline import Pipeline
 
+log = logging.getLogger("seq2seq")
 Case: TypeAlias = tuple[str, Accepted]
 """A source, and what is right for it."""
 
@@ -45,10 +46,7 @@ def read_cases(source: str, references: Sequence[str]) -> list[Case]:
         DataError: The files cannot be read, are empty, or differ in their number of lines.
     """
     sources = list(read_lines(source))
-    cases = list(zip(sources, read_references(references, source, len(sources)), strict=True))
-    if not cases:
-        raise DataError(f"{source}: holds no lines; at least one is needed")
-    return cases
+    return list(zip(sources, read_references(references, source, len(sources)), strict=True))
 
 
 def grouped(cases: Iterable[Case]) -> list[Case]:
@@ -63,9 +61,16 @@ def grouped(cases: Iterable[Case]) -> list[Case]:
     return [(source, accepted(texts)) for source, texts in found.items()]
 
 
-def ambiguous(cases: Iterable[Case]) -> int:
-    """Counts the sources that stand in several cases with different references."""
-    return sum(times > 1 for times in Counter(source for source, _ in set(cases)).values())
+def tell_of_ambiguous(cases: Iterable[Case]) -> None:
+    """Says how many sources stand in several cases with different references, if any do."""
+    times = Counter(source for source, _ in set(cases)).values()
+    if several := sum(count > 1 for count in times):
+        log.info(
+            "%s sources stand in several lines with other references, and each line accepts only "
+            "its own; to accept any of a source's: --group-sources, or validation.group_sources in "
+            "a configuration",
+            f"{several:,}",
+        )
 
 
 def restored(cases: Iterable[Case], target: Pipeline) -> list[Accepted]:

@@ -1,6 +1,5 @@
 """How well a trained encoder-decoder translates."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,15 @@ from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.metrics import Score
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
 from seq2seq.tasks.task import read_config_of
-from seq2seq.tasks.translation.cases import Case, ambiguous, given_cases, grouped, restored
+from seq2seq.tasks.translation.cases import (
+    Case,
+    given_cases,
+    grouped,
+    restored,
+    tell_of_ambiguous,
+)
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.translator import Translator
-
-log = logging.getLogger("seq2seq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +72,15 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Translates sources, and scores what comes out by their references.
 
+    Says so where a source has other references in other cases, unless ``group_sources`` is set.
+
     Raises:
         ConfigError: BLEU's tokenizer cannot be used here.
     """
     if settings.group_sources:
         cases = grouped(cases)
-    elif several := ambiguous(cases):
-        log.info(
-            "%s sources stand in several lines with other references, and each line accepts only "
-            "its own; with group_sources (--group-sources), any of a source's is right",
-            f"{several:,}",
-        )
+    elif settings.group_sources is None:
+        tell_of_ambiguous(cases)
     sources = [source for source, _ in cases]
     references = restored(cases, translator.pipelines.target)
     tokenizer = settings.bleu_tokenizer or AUTO
@@ -103,7 +104,7 @@ def suited(settings: EvaluationConfig, config: TranslationConfig) -> EvaluationC
         settings,
         metrics=settings.metrics or config.usual_metrics,
         bleu_tokenizer=own.bleu_tokenizer if tokenizer is None else tokenizer,
-        group_sources=own.group_sources if group is None else group,
+        group_sources=own.group_sources or None if group is None else group,
     )
 
 

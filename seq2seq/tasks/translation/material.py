@@ -19,7 +19,7 @@ from seq2seq.measures import AUTO, METRICS
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
-from seq2seq.tasks.translation.cases import Case, grouped, restored
+from seq2seq.tasks.translation.cases import Case, grouped, restored, tell_of_ambiguous
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translator import MOST_TOKENS, Translator
@@ -125,8 +125,11 @@ class PairValidation:
         self.folder = folder
         self.pipelines = pipelines
         pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
-        group = config.validation.group_sources
-        cases: Sequence[Case] = grouped(pairs) if group else pairs
+        cases: Sequence[Case] = pairs
+        if config.validation.group_sources:
+            cases = grouped(pairs)
+        elif config.measured_metrics:
+            tell_of_ambiguous(pairs)
         self.cases = cases[: config.validation.sentences]
         self.references = restored(self.cases, pipelines.target)
         self.tokenizer = config.validation.bleu_tokenizer
