@@ -32,9 +32,9 @@ class EvaluationConfig:
     """The scores; none: what suits the task."""
     lowercase: bool = False
     """Score without case."""
-    bleu_tokenizer: Annotated[str, OneOf(BLEU_TOKENIZERS, AUTO)] | None = None
+    bleu_tokenizer: Annotated[str, OneOf(BLEU_TOKENIZERS, AUTO)] = ""
     """What cuts texts into the words that BLEU counts; auto: what suits the script of the
-    references; none: the run's own."""
+    references; empty: the run's own."""
     group_sources: bool | None = None
     """Take pairs with the same source for one that has several references, of which any is right;
     none: as the run does."""
@@ -44,8 +44,8 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for metric in self.metrics:
             require_name(metric, "metrics", METRICS)
-        if self.bleu_tokenizer not in (None, AUTO):
-            require_name(str(self.bleu_tokenizer), "bleu_tokenizer", (AUTO, *BLEU_TOKENIZERS))
+        if self.bleu_tokenizer not in ("", AUTO):
+            require_name(self.bleu_tokenizer, "bleu_tokenizer", (AUTO, *BLEU_TOKENIZERS))
         require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
 
 
@@ -99,11 +99,11 @@ def evaluate_pairs(
 def suited(settings: EvaluationConfig, config: TranslationConfig) -> EvaluationConfig:
     """Returns the settings with what suits the run in place of what is not named."""
     own = config.validation
-    tokenizer, group = settings.bleu_tokenizer, settings.group_sources
+    group = settings.group_sources
     return replace(
         settings,
         metrics=settings.metrics or config.usual_metrics,
-        bleu_tokenizer=own.bleu_tokenizer if tokenizer is None else tokenizer,
+        bleu_tokenizer=settings.bleu_tokenizer or own.bleu_tokenizer,
         group_sources=own.group_sources or None if group is None else group,
     )
 
