@@ -5,7 +5,7 @@ error rates of transduction are those of the SIGMORPHON 2020 shared task on grap
 conversion (Gorman et al. 2020), where each line is a word; their distances are rapidfuzz's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,10 +15,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from seq2seq.errors import DataError
-from seq2seq.lists import as_texts
+from seq2seq.errors import DataError, as_texts
 
-Texts: TypeAlias = str | Sequence[str]
+Texts: TypeAlias = str | Iterable[str]
 """Texts of a corpus; a plain string is one text."""
 BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
 Unit = Literal["symbol", "character"]
@@ -173,7 +172,8 @@ def require_pairs(hypotheses: Texts, references: Texts) -> tuple[Sequence[str], 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    hypotheses, references = as_texts(hypotheses), as_texts(references)
+    hypotheses = as_texts(hypotheses, "hypotheses")
+    references = as_texts(references, "references")
     if len(hypotheses) != len(references):
         raise DataError(
             f"cannot score: {len(hypotheses):,} hypotheses, {len(references):,} references; "

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from seq2seq.errors import DataError
-from seq2seq.evaluation.metrics import Score, Unit, cer, per, require_pairs, split_line, wer
+from seq2seq.errors import DataError, as_texts, require_name
+from seq2seq.evaluation.metrics import Score, Texts, Unit, cer, per, require_pairs, split_line, wer
 from seq2seq.evaluation.plots.style import INVISIBLE
-from seq2seq.lists import aligned, as_texts, width
+from seq2seq.lists import aligned, width
 
 RATES: dict[Unit, tuple[str, Callable[..., Score]]] = {
     "symbol": ("PER", per),
@@ -90,9 +90,9 @@ class Mistakes:
 
 
 def find_mistakes(
-    sources: str | Sequence[str],
-    hypotheses: str | Sequence[str],
-    references: str | Sequence[str],
+    sources: Texts,
+    hypotheses: Texts,
+    references: Texts,
     unit: Unit,
 ) -> Mistakes:
     """Aligns each hypothesis with its reference, with as few edits as possible.
@@ -103,7 +103,8 @@ def find_mistakes(
     Raises:
         DataError: The sides differ in number, or are empty.
     """
-    sources = as_texts(sources)
+    require_name(unit, "unit", RATES)
+    sources = as_texts(sources, "sources")
     hypotheses, references = require_pairs(hypotheses, references)
     if len(sources) != len(references):
         raise DataError(
