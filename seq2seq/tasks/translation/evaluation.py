@@ -10,7 +10,7 @@ from seq2seq.data.pairs.corpus import Corpus, Pair, given_pairs, open_corpus
 from seq2seq.errors import ConfigError, OneOf, require, require_name
 from seq2seq.evaluation.metrics import Score
 from seq2seq.measures import METRICS
-from seq2seq.tasks.task import read_config_of
+from seq2seq.tasks.task import open_own, read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.translator import Translator
 
@@ -77,7 +77,7 @@ def evaluate(
     """Scores a run on pairs, or on the test set that its configuration names."""
     config = read_config_of(TranslationConfig, run)
     chosen = configuration.from_mapping(EvaluationConfig, settings, where="settings")
-    corpus = test_corpus(config, run) if data is None else given_pairs(data, "test pairs")
+    corpus = test_corpus(config, run) if data is None else given_pairs(data, "data")
     translator = Translator.load(run, checkpoint=checkpoint, device=device)
     return evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config)).scores
 
@@ -93,4 +93,4 @@ def test_corpus(config: TranslationConfig, run: Path) -> Corpus:
             f"{run}: its configuration has no data.test; give --pairs, or --source and --reference "
             "(in Python: pairs)"
         )
-    return open_corpus(config.data.test, Path(config.data.folder))
+    return open_own(config, run, config.data.test, open_corpus)
