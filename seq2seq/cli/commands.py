@@ -1,5 +1,6 @@
 """What the program's own verbs do: call the library and print."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def tokenizer_decode(options: Namespace) -> None:
 def _pipeline(folder: Path) -> Pipeline:
     """Loads a pipeline; says where one is if this is none."""
     if not (folder / FILE).is_file():
-        beside = [other.name for other in folder.parent.glob("*") if (other / FILE).is_file()]
+        others = folder.parent.glob("*")
+        beside = [other.name for other in others if os.path.isfile(other / FILE)]
         side = folder / "pipeline" / "source"  # of a run, which has two
         close = f"; did you mean '{side}'?" if side.is_dir() else nearest(folder.name, beside)
         raise CheckpointError(

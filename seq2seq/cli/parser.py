@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn
 
-from seq2seq.errors import Seq2SeqError, nearest
+from seq2seq.errors import Seq2SeqError, at_home, nearest
 from seq2seq.words import groups, takes_value
+
+PATHS = ("CONFIG", "FILE", "FOLDER", "HYPOTHESES", "PIPELINE", "RUN")
+"""What the help calls values that are paths. The home folder stands in place of ``~`` in them: a
+shell leaves that as it is in ``--output=~/x``, and so do other programs everywhere."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,6 +107,11 @@ class Parser(argparse.ArgumentParser):
             for word in bare
             if takes_value(word) and nearest(word, self._option_string_actions)
         ]
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> object:
+        """Returns a value, of a path with the home folder in place of ``~``."""
+        path = action.metavar in PATHS
+        return super()._get_value(action, at_home(arg_string) if path else arg_string)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Names what is accepted as every other message does."""

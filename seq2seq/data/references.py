@@ -5,8 +5,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from seq2seq.data.files import is_blank, read_lines
-from seq2seq.errors import DataError
-from seq2seq.lists import as_texts
+from seq2seq.errors import DataError, as_texts
 
 Accepted: TypeAlias = str | tuple[str, ...]
 """A reference, or several of which any is right."""

@@ -10,7 +10,7 @@ its references, and that edits, and the length they are divided by, are those of
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, zip_longest
@@ -22,15 +22,14 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from seq2seq.errors import DataError
+from seq2seq.errors import DataError, as_list, as_texts
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.scripts import HAN, HANGUL, KANA, script_of
-from seq2seq.lists import as_texts
 from seq2seq.measures import AUTO
 
-Texts: TypeAlias = str | Sequence[str]
+Texts: TypeAlias = str | Iterable[str]
 """Texts of a corpus; a plain string is one text."""
-References: TypeAlias = str | Sequence[str | Sequence[str]]
+References: TypeAlias = str | Iterable[str | Sequence[str]]
 """For each hypothesis its reference, or several of which any is right."""
 Unit = Literal["symbol", "character"]
 """What edits are counted in: symbols parted by spaces, or characters."""
@@ -240,9 +239,11 @@ def require_pairs(
     Raises:
         DataError: The two sides differ in number, or are empty, or a hypothesis has no reference.
     """
-    hypotheses = as_texts(hypotheses)
-    rows = [references] if isinstance(references, str) else references
-    expected = [tuple(as_texts(row)) for row in rows]
+    hypotheses = as_texts(hypotheses, "hypotheses")
+    rows = as_list([references] if isinstance(references, str) else references, "references")
+    expected = [
+        tuple(as_texts(row, f"references: row {number:,}")) for number, row in enumerate(rows)
+    ]
     if len(hypotheses) != len(expected):
         raise DataError(
             f"cannot score: {len(hypotheses):,} hypotheses, {len(expected):,} references; "

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from seq2seq.errors import DataError
+from seq2seq.errors import DataError, as_texts, require_name
 from seq2seq.evaluation.metrics import (
     References,
     Score,
+    Texts,
     Unit,
     cer,
     nearest,
@@ -21,7 +22,7 @@ from seq2seq.evaluation.metrics import (
     wer,
 )
 from seq2seq.evaluation.plots.style import INVISIBLE
-from seq2seq.lists import aligned, as_texts, width
+from seq2seq.lists import aligned, width
 
 RATES: dict[Unit, tuple[str, Callable[..., Score]]] = {
     "symbol": ("PER", per),
@@ -100,8 +101,8 @@ class Mistakes:
 
 
 def find_mistakes(
-    sources: str | Sequence[str],
-    hypotheses: str | Sequence[str],
+    sources: Texts,
+    hypotheses: Texts,
     references: References,
     unit: Unit,
 ) -> Mistakes:
@@ -113,7 +114,8 @@ def find_mistakes(
     Raises:
         DataError: The sides differ in number, or are empty.
     """
-    sources = as_texts(sources)
+    require_name(unit, "unit", RATES)
+    sources = as_texts(sources, "sources")
     hypotheses, several = require_pairs(hypotheses, references)
     if len(sources) != len(several):
         raise DataError(

@@ -3,7 +3,7 @@
 import io
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +14,7 @@ from typing import Any, Literal, cast
 
 import sentencepiece
 
-from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.lists import as_texts
+from seq2seq.errors import CheckpointError, ConfigError, DataError, as_texts
 from seq2seq.text import storage
 from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
 from seq2seq.text.tokenizer import FILE, TextSource
@@ -223,23 +222,23 @@ class SubwordTokenizer:
         spelt = (index for index in self._ids if not model.is_byte(index))
         return Pieces({model.id_to_piece(index): model.get_score(index) for index in spelt})
 
-    def _readable(self, texts: str | Sequence[str]) -> list[str]:
+    def _readable(self, texts: str | Iterable[str]) -> list[str]:
         listed = as_texts(texts)
         return [_escape(text) for text in listed] if self.reversible else list(listed)
 
-    def encode(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def encode(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns the best pieces of each text."""
         rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
         return rows
 
-    def _unmerged(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def _unmerged(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns characters, bytes, and the symbols which a user's own model never cuts."""
         rows: list[list[str]] = self._processor.encode(
             self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
         )
         return rows
 
-    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[str]]:
+    def sample(self, texts: str | Iterable[str], seed: int) -> list[list[str]]:
         """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020).
 
         A pure function of both arguments and the model, in every process.

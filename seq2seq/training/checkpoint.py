@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from safetensors.torch import save
 from torch import Tensor
 
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, require_kind
 from seq2seq.training.disk import (
     MANIFEST,
     facts_of,
@@ -197,7 +197,9 @@ class Checkpoints:
 
         Raises:
             CheckpointError: There is no such checkpoint, or it is damaged.
+            ConfigError: The name is no text.
         """
+        require_kind(name, str, "checkpoint")
         if name == "best":
             return self.best()
         if name == "last":

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeGuard
 from seq2seq.data.files import read_lines
 from seq2seq.data.pairs.corpus import given_pairs
 from seq2seq.data.references import Accepted, accepted, read_references
-from seq2seq.lists import as_texts
+from seq2seq.errors import as_list, as_texts
 from seq2seq.text.pipeline import Pipeline
 
 log = logging.getLogger("seq2seq")
@@ -24,7 +24,7 @@ def given_cases(rows: Iterable[object], name: str) -> list[Case]:
     """
     several: dict[int, Accepted] = {}
     single: list[object] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(as_list(rows, name, "pairs")):
         match row:
             case [str(source), [str(first), *_] as texts] if _are_texts(texts):
                 several[number] = accepted(texts)

@@ -26,7 +26,7 @@ from seq2seq.tasks.console import (
     print_scores,
     use_threads,
 )
-from seq2seq.tasks.task import read_config_of, task_of
+from seq2seq.tasks.task import data_folder, read_config_of, task_of
 from seq2seq.tasks.translation.cases import Case, read_cases
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.evaluation import (
@@ -143,7 +143,7 @@ def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
         ConfigError: Its format cannot be told.
     """
     own = [
-        (_format(one, config), one)
+        (_format(one, config, Path(options.run)), one)
         for one in (config.data.test, config.data.valid, config.data.train)
         if one is not None and one.path is not None
     ]
@@ -156,11 +156,11 @@ def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     return replace(read, path=options.pairs, format=form, limit=0, **given(options, COLUMNS))
 
 
-def _format(corpus: CorpusConfig, config: TranslationConfig) -> str | None:
+def _format(corpus: CorpusConfig, config: TranslationConfig, run: Path) -> str | None:
     """Returns the format of one of the run's own corpora under one path."""
     if corpus.format != "auto":
         return corpus.format
-    return format_of(corpus.path or "", Path(config.data.folder))
+    return format_of(corpus.path or "", data_folder(config, run, corpus))
 
 
 def _translator(options: Namespace) -> Translator:

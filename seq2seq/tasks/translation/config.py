@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from seq2seq.data.pairs.batches import BatchConfig
 from seq2seq.data.pairs.corpus import CorpusConfig
 from seq2seq.data.pairs.store import FilterConfig
-from seq2seq.errors import ConfigError, OneOf, require, require_name
+from seq2seq.errors import ConfigError, OneOf, PathText, require, require_name
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
 from seq2seq.models.seq2seq import Seq2SeqConfig
 from seq2seq.search.config import SearchConfig
@@ -20,8 +20,9 @@ Role = Literal["train", "valid", "test"]
 class DataConfig:
     """The corpora, and how their pairs become batches."""
 
-    folder: str = "."
-    """Where relative paths of the corpora begin."""
+    folder: PathText = "."
+    """Where relative paths of the corpora begin; if it is relative, the directory that training is
+    started from is remembered for `evaluate`."""
     train: CorpusConfig | None = None
     """Pairs to learn from."""
     valid: CorpusConfig | None = None
@@ -32,7 +33,7 @@ class DataConfig:
     """Training pairs to leave out."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """How training pairs are joined to batches."""
-    cache: str = ""
+    cache: PathText = ""
     """Where encoded corpora are kept; empty: `seq2seq` in the user's cache folder."""
 
     def corpus(self, role: Role) -> CorpusConfig:
@@ -86,7 +87,7 @@ class TranslationConfig:
 
     task: Literal["translation"] = "translation"
     """What the run is for."""
-    folder: str = ""
+    folder: PathText = ""
     """The run folder; empty: `runs/` and the configuration file's name."""
     data: DataConfig = field(default_factory=DataConfig)
     """The corpora."""

@@ -12,7 +12,7 @@ from seq2seq.errors import ConfigError, OneOf, require, require_name
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.metrics import Score
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
-from seq2seq.tasks.task import read_config_of
+from seq2seq.tasks.task import open_own, read_config_of
 from seq2seq.tasks.translation.cases import (
     Case,
     given_cases,
@@ -125,7 +125,7 @@ def evaluate(
     if data is None:
         cases: Sequence[Case] = list(test_corpus(config, run).pairs())
     else:
-        cases = given_cases(data, "test pairs")
+        cases = given_cases(data, "data")
     translator = Translator.load(run, checkpoint=checkpoint, device=device)
     return evaluate_pairs(translator, cases, suited(chosen, config)).scores
 
@@ -141,4 +141,4 @@ def test_corpus(config: TranslationConfig, run: Path) -> Corpus:
             f"{run}: its configuration has no data.test; give --pairs, or --source and --reference "
             "(in Python: pairs)"
         )
-    return open_corpus(config.data.test, Path(config.data.folder))
+    return open_own(config, run, config.data.test, open_corpus)

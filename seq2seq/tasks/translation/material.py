@@ -12,9 +12,9 @@ from seq2seq.data.pairs.batches import Batches, padding
 from seq2seq.data.pairs.corpus import Corpus, given_pairs, open_corpus
 from seq2seq.data.pairs.store import FilterConfig, describe, encode_corpus
 from seq2seq.data.references import all_texts
+from seq2seq.errors import as_texts
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.text_loss import measure
-from seq2seq.lists import as_texts
 from seq2seq.measures import AUTO, METRICS
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK

@@ -1,19 +1,25 @@
 """A trained encoder-decoder in use: it translates texts."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from seq2seq.data.layout import flatten, pad
 from seq2seq.device import GRAPHS
-from seq2seq.errors import CheckpointError, require
+from seq2seq.errors import (
+    CheckpointError,
+    as_path,
+    as_texts,
+    require_kind,
+    require_name,
+    require_whole,
+)
 from seq2seq.evaluation.plots.attention import plot_attention
-from seq2seq.lists import as_texts
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
@@ -85,7 +91,7 @@ class Translation:
         Raises:
             ConfigError: matplotlib is not installed.
         """
-        path = Path("attention.png" if path is None else path)
+        path = as_path("attention.png" if path is None else path, "path")
         plot_attention(self.attention, self.source_tokens, self.target_tokens, path)
         return path
 
@@ -109,12 +115,27 @@ class Translator:
         replay: bool = False,
     ) -> None:
         """With ``replay``, search steps are replayed as CUDA graphs."""
-        folded = [fold_model(model, precision) for model in models]
+        require_name(precision, "precision", get_args(SearchPrecision))
         self.models = tuple(models)
-        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
-        self.stepper = Replayed(stepper) if replay else stepper
         self.pipelines = pipelines
         self.search = search
+        self.precision: SearchPrecision = precision
+        self.replay = replay
+        self.stepper = self._folded()
+
+    def _folded(self) -> Reader[Any, Any]:
+        """Returns the models for search."""
+        folded = [fold_model(model, self.precision) for model in self.models]
+        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        return Replayed(stepper) if self.replay else stepper
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all but the packed weights, which cannot be copied: copies pack them anew."""
+        return {name: value for name, value in vars(self).items() if name != "stepper"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.stepper = self._folded()
 
     @classmethod
     def load(
@@ -133,7 +154,7 @@ class Translator:
             CheckpointError: One is no run folder, its checkpoint is missing or damaged, or its
                 vocabulary is another than the first one's.
         """
-        folders = [Path(folder) for folder in (run, *others)]
+        folders = [as_path(folder, "run") for folder in (run, *others)]
         configs = [read_config_of(TranslationConfig, folder) for folder in folders]
         pipelines = [Pipelines.load(folder / PIPELINE) for folder in folders]
         models = []
@@ -151,7 +172,7 @@ class Translator:
 
     def __call__(
         self,
-        texts: str | Sequence[str],
+        texts: str | Iterable[str],
         *,
         beam_size: int | None = None,
         n_best: int = 1,
@@ -162,9 +183,15 @@ class Translator:
 
         A plain string is one text: a list of one translation comes back. Texts of similar lengths
         share a batch; batch and neighbours do not change a result.
+
+        Raises:
+            DataError: Something else than texts.
+            ConfigError: A setting makes no sense.
         """
-        require(n_best >= 1, "n_best", "at least 1", n_best)
-        search = search or self.search
+        require_whole(n_best, "n_best", 1)
+        require_whole(batch_size, "batch_size", 1)
+        search = self.search if search is None else search
+        require_kind(search, SearchConfig, "search")
         if beam_size is not None:
             search = replace(search, beam_size=beam_size)
         search = replace(search, beam_size=max(search.beam_size, n_best))
