@@ -273,7 +273,7 @@ class Translator:
         if sum(map(holds_several, texts)) > FAR_MORE * usual * len(texts):
             _warn(
                 "some texts hold several sentences, and are translated as if they were one; of the "
-                f"texts that the model has learned from {100 * usual:.1f} % do. "
+                f"texts that the model has learned from, {100 * usual:.1f} % do. "
                 "`translate --split sentences` (in Python: split='sentences') translates each "
                 "sentence by itself"
             )
