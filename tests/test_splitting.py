@@ -210,6 +210,7 @@ def test_other_splits_are_refused(translator: Translator) -> None:
         (0.0, ["Eins zwei. Drei vier."], True),
         (0.0, [SENTENCE, "eins\nzwei"], True),
         (0.0, [SENTENCE, "Dr. Eins"], False),
+        (0.0, ["Eins zwei. Drei vier."] + [SENTENCE] * 200, False),
         (0.1, ["Eins zwei. Drei vier."], True),
         (0.1, ["Eins zwei. Drei vier.", SENTENCE], False),
         (0.5, ["Eins zwei. Drei vier."], False),

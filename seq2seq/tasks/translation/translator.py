@@ -44,8 +44,9 @@ MOST_TOKENS = 1000
 """Longer sources are cut."""
 MOST_ROWS = 10_000
 """Hypotheses, of all texts of a batch, that are searched for at once."""
-FAR_MORE = 5
-"""Times as large a share of texts with several sentences as in training is told of."""
+FAR_MORE, LEAST = 5, 0.01
+"""A share of texts with several sentences is told of where it is so many times as large as in
+training, and not less than this."""
 USUAL_TOKENS = 100
 """Sources up to this length are searched for in full batches."""
 REMEDY = "choose a smaller beam_size or max_length"
@@ -270,7 +271,7 @@ class Translator:
         usual = self.pipelines.several
         if usual is None:
             return
-        if sum(map(holds_several, texts)) > FAR_MORE * usual * len(texts):
+        if sum(map(holds_several, texts)) > max(FAR_MORE * usual, LEAST) * len(texts):
             _warn(
                 "some texts hold several sentences, and are translated as if they were one; of the "
                 f"texts that the model has learned from, {100 * usual:.1f} % do. "
