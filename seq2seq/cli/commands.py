@@ -1,16 +1,18 @@
 """What the program's own verbs do: call the library and print."""
 
 import os
+import sys
 from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 from seq2seq import config as configuration
 from seq2seq import experiment
+from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import read_lines
 from seq2seq.data.pipes import rereadable
 from seq2seq.data.references import read_references
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
-from seq2seq.lists import chunks
 from seq2seq.measures import AUTO, METRICS
 from seq2seq.runs.describe import describe, summary
 from seq2seq.tasks.console import as_options, print_scores
@@ -19,8 +21,6 @@ from seq2seq.tasks.task import named, task_in
 from seq2seq.tasks.verb import Verb
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 from seq2seq.words import key_values
-
-LINES_AT_ONCE = 2000
 
 
 def subject(options: Namespace, verb: Verb) -> tuple[str, str]:
@@ -108,17 +108,21 @@ def tokenizer_train(options: Namespace) -> None:
 def tokenizer_encode(options: Namespace) -> None:
     """Cuts text into tokens or ids, one line out for each line in."""
     pipeline = _pipeline(Path(options.pipeline))
-    for lines in chunks(read_lines(options.file), LINES_AT_ONCE):
+    for lines in read_arriving([options.file]):
         for row in pipeline.encode(lines):
             print(*(row if options.format == "ids" else pipeline.tokens(row)))
+        sys.stdout.flush()
 
 
 def tokenizer_decode(options: Namespace) -> None:
     """Joins ids to text, one line out for each line in."""
     pipeline = _pipeline(Path(options.pipeline))
-    for number, line in enumerate(read_lines(options.file), 1):
-        where = f"{options.file}: line {number}"
-        print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+    numbers = count(1)
+    for lines in read_arriving([options.file]):
+        for line in lines:
+            where = f"{options.file}: line {next(numbers)}"
+            print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+        sys.stdout.flush()
 
 
 def _pipeline(folder: Path) -> Pipeline:

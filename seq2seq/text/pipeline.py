@@ -283,6 +283,10 @@ class Pipeline:
         rows = cutter([self.normalizers.normalize(rest) for _, rest in pairs])
         return zip((tag for tag, _ in pairs), rows, strict=True)
 
+    def cut_tag(self, text: str) -> tuple[str | None, str]:
+        """Returns the language tag that a text begins with, if any, and the rest of the text."""
+        return _cut_tag(text, self.vocabulary.tag_ids)
+
     def _look_up(self, tag: str | None, row: list[str]) -> list[int]:
         ids = self.vocabulary.ids(row)
         return ids if tag is None else [self.vocabulary.tag_ids[tag], *ids]

@@ -1,9 +1,8 @@
 """Subwords, learned with SentencePiece (Kudo and Richardson 2018)."""
 
-import io
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,16 +15,13 @@ import sentencepiece
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError, as_texts
 from seq2seq.text import storage
+from seq2seq.text.learning import learn
 from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
 from seq2seq.text.tokenizer import FILE, TextSource
 
 SubwordKind = Literal["unigram", "bpe"]
 MODEL_FILE = "tokenizer.model"
 log = logging.getLogger("seq2seq")
-
-# SentencePiece logs to standard error from C++; all that matters arrives as exceptions.
-_SILENT = 3
-sentencepiece.set_min_log_level(_SILENT)
 
 # SentencePiece writes a space as U+2581 and reads every U+2581 as a space, so the character itself
 # would come back as a space. It is spelt with a private-use character before SentencePiece sees it;
@@ -46,49 +42,6 @@ def _unescape(text: str) -> str:
     if _ESCAPE not in text:
         return text
     return re.sub(f"{_ESCAPE}[01]", lambda match: _ESCAPED[match[0]], text)
-
-
-_FIXED_SETTINGS: dict[str, Any] = {
-    # Together these keep every character: nothing is rewritten, stripped or unknown.
-    "normalization_rule_name": "identity",
-    "remove_extra_whitespaces": False,
-    "byte_fallback": True,
-    # The vocabulary has its own special symbols.
-    "bos_id": -1,
-    "eos_id": -1,
-    "unk_id": 0,
-    # Longer sentences would be left out silently.
-    "max_sentence_length": 2**30,
-    "shuffle_input_sentence": True,
-    # The pieces depend on the number of threads, so it must not depend on the machine.
-    "num_threads": 4,
-    "minloglevel": _SILENT,
-}
-
-
-def _fit(texts: TextSource, settings: Mapping[str, Any]) -> bytes:
-    """Returns a new SentencePiece model, the same for the same texts and settings."""
-    failures: list[Exception] = []
-
-    def guarded() -> Iterator[str]:
-        # SentencePiece turns an exception inside its iterator into one of its own, or drops it.
-        try:
-            for text in texts():
-                yield _escape(text)
-        except Exception as error:
-            failures.append(error)
-
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=guarded(), model_writer=model, **_FIXED_SETTINGS, **settings
-        )
-    except RuntimeError:
-        if not failures:
-            raise
-    if failures:
-        raise failures[0]
-    return model.getvalue()
 
 
 def _explain(error: RuntimeError, key: str, vocab_size: int) -> Exception:
@@ -148,9 +101,14 @@ class SubwordTokenizer:
             "split_digits": split_digits,
             "input_sentence_size": sample_size,
         }
+
+        def fit(size: int) -> bytes:
+            read = (_escape(text) for text in texts() if text)
+            return learn(read, {**settings, "vocab_size": size}, key)
+
         # One more, for SentencePiece's own unknown symbol.
         try:
-            model = _fit(texts, {**settings, "vocab_size": vocab_size + 1})
+            model = fit(vocab_size + 1)
         except RuntimeError as error:
             most = re.search(r"value <= (\d+)", str(error))
             if most is None:
@@ -159,7 +117,7 @@ class SubwordTokenizer:
                 "%s.vocab_size: lowered from %d to %d, all that the training text allows",
                 *(key, vocab_size, int(most[1]) - 1),
             )
-            model = _fit(texts, {**settings, "vocab_size": int(most[1])})
+            model = fit(int(most[1]))
         return cls(kind, model, reversible=True)
 
     @classmethod

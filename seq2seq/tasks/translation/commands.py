@@ -4,19 +4,18 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from seq2seq import config as configuration
-from seq2seq.data.files import read_lines, suffix_of
+from seq2seq.data.arriving import read_arriving
+from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.check import check
 from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, open_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
 from seq2seq.evaluation.mistakes import find_mistakes
-from seq2seq.lists import chunks
 from seq2seq.tasks.console import (
     LOADING,
     as_options,
@@ -36,8 +35,7 @@ from seq2seq.tasks.translation.evaluation import (
     test_corpus,
 )
 from seq2seq.tasks.translation.translator import Translation, Translator
-
-LINES_AT_ONCE = 2000
+from seq2seq.text.sentences import splitter
 
 COLUMNS = ("source_column", "target_column")
 """Options that say how ``--pairs`` is read."""
@@ -49,20 +47,26 @@ def translate(options: Namespace) -> None:
         raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
     if options.n_best > 1 and options.format == "text":
         raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
+    if options.language and not options.split:
+        raise ConfigError("--language: must be left out where --split is not given")
+    if options.split:
+        with as_options(options):
+            splitter("")  # before the run is loaded
     translator = _translator(options)
     piped = sys.stdin is None or not sys.stdin.isatty()
     interactive = options.files == ["-"] and not piped
-    lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
+    settings = given(options, ["n_best", "batch_size", "split", "language"])
+    done = 0
     with (
         output(options.output) as file,
         tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
     ):
-        for batch in chunks(lines, 1 if interactive else LINES_AT_ONCE):
-            settings = given(options, ["batch_size"])
-            for translation in translator(batch, n_best=options.n_best, **settings):
+        for batch in read_arriving(options.files, options.errors):
+            for translation in translator(batch, first=done, **settings):
                 print(_rendered(translation, options.format), file=file)
             file.flush()
             bar.update(len(batch))
+            done += len(batch)
 
 
 def evaluate(options: Namespace) -> None:

@@ -1,8 +1,10 @@
 """The configuration of a translator."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.batches import BatchConfig
 from seq2seq.data.pairs.corpus import CorpusConfig
 from seq2seq.data.pairs.store import FilterConfig
@@ -35,6 +37,17 @@ class DataConfig:
     """How training pairs are joined to batches."""
     cache: PathText = ""
     """Where encoded corpora are kept; empty: `seq2seq` in the user's cache folder."""
+
+    @property
+    def source_language(self) -> str:
+        """The language that training files (train.de) or columns (translation.de) are named after;
+        else English.
+        """  # noqa: D205
+        if self.train is None:
+            return "en"
+        column = self.train.source_column.rpartition(".")[2]
+        name = suffix_of(self.train.source)[1:] if self.train.source else column
+        return name[:2] if re.fullmatch(r"[a-z]{2}([-_]\w+)?", name) else "en"
 
     def corpus(self, role: Role) -> CorpusConfig:
         """Returns where a corpus comes from.

@@ -9,6 +9,7 @@ from seq2seq.tasks.verb import (
     precision_option,
     reference_option,
 )
+from seq2seq.text.sentences import SPLITS
 
 COMMANDS = "seq2seq.tasks.translation.commands"
 
@@ -32,6 +33,16 @@ def _translate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", default=["-"], metavar="FILE", help="- is a pipe")
     output_options(parser)
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="needs --format jsonl")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="translate each sentence of a line by itself; needs the extra `sentences`",
+    )
+    parser.add_argument(
+        "--language",
+        metavar="CODE",
+        help="by whose rules to split; default: as training files are named, such as train.de",
+    )
     parser.add_argument(
         "--errors", choices=("strict", "replace"), default="strict", help="what invalid UTF-8 does"
     )
@@ -78,7 +89,7 @@ VERBS = (
         examples=(
             "seq2seq translate runs/quickstart source.txt > output.txt",
             "echo 'Your order arrives on May 4, 2021.' | seq2seq translate runs/quickstart",
-            "seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt",
+            "seq2seq translate runs/quickstart text.txt.gz --split sentences --output output.txt",
             "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5",
             "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3",
         ),
