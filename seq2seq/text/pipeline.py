@@ -346,14 +346,18 @@ class Pipeline:
         Raises:
             StorageError: The disk refused.
         """
-        storage.write(folder, self.files())
+        files = self.files()
+        del files[FILE]
+        seal = storage.sealed({"normalizers": self.normalizers.names}, files)
+        storage.write(folder, {**files, FILE: storage.to_json(seal)})
 
     @classmethod
     def load(cls, folder: Path) -> "Pipeline":
         """Reads what :meth:`save` wrote.
 
         Raises:
-            CheckpointError: A file is missing or damaged.
+            CheckpointError: A file is missing or damaged, or not the one that was written with
+                the others.
         """
         path = folder / FILE
         content = storage.read_json(path, {"normalizers": list})
@@ -365,4 +369,6 @@ class Pipeline:
                     f"{nearest(name, NORMALIZERS)}"
                 )
         normalizers = Normalizers(names)
-        return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))
+        pipeline = cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))
+        storage.require_sealed(path, content)
+        return pipeline
