@@ -75,6 +75,8 @@ def forget_after(folder: Path, step: int, validated: int) -> None:
         for row in read_history(folder)
         if row["step"] <= (step if "learning_rate" in row else validated)
     ]
+    if validated and validated not in (row["step"] for row in rows if "learning_rate" not in row):
+        log.warning("%s: rows are missing, such as of step %d", folder / METRICS, validated)
     with report_to(folder / METRICS):
         if rows or (folder / METRICS).exists():
             draft = folder / f".tmp-{METRICS}"

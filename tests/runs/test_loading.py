@@ -179,3 +179,25 @@ def test_a_configuration_of_another_run_is_refused_by_train(run: Path) -> None:
     path.write_text(path.read_text().replace("cell: lstm", "cell: sru", 1))
     with pytest.raises(ConfigError, match="was begun with another configuration"):
         USES["train"](run)
+
+
+# --- what is gone
+
+
+def test_lost_checkpoints_are_told_of_where_training_begins_anew(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(run / "checkpoints")
+    USES["train"](run)
+    text = f"{run}: there is no checkpoint of the 4 updates that metrics.jsonl tells of; "
+    assert text + "training begins anew" in caplog.messages
+
+
+def test_lost_rows_are_told_of(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = run / "metrics.jsonl"
+    path.unlink()
+    best = Checkpoints(run / "checkpoints").best().state["step"]
+    describe(run)
+    assert caplog.messages == [f"{path}: has no scores of step {best}, the best"]
+    USES["train"](run)
+    assert f"{path}: rows are missing, such as of step 4" in caplog.messages
