@@ -361,6 +361,7 @@ class Pipeline:
         """
         path = folder / FILE
         content = storage.read_json(path, {"normalizers": list})
+        storage.require_sealed(path, content)
         names = storage.read_strings(path, content, "normalizers")
         for name in names:
             if name not in NORMALIZERS:
@@ -369,6 +370,4 @@ class Pipeline:
                     f"{nearest(name, NORMALIZERS)}"
                 )
         normalizers = Normalizers(names)
-        pipeline = cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))
-        storage.require_sealed(path, content)
-        return pipeline
+        return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))

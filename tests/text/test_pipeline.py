@@ -252,6 +252,15 @@ def test_no_flipped_bit_changes_a_pipeline(kind: str, tmp_path: Path) -> None:
     assert silent == []
 
 
+def test_a_model_whose_pieces_are_no_text_is_none(tmp_path: Path) -> None:
+    trained("bpe").save(tmp_path)
+    (tmp_path / "pipeline.json").write_text(json.dumps({"format": 1, "normalizers": []}))
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(path.read_bytes().replace("▁".encode(), b"\xe2\x96\xff"))
+    with pytest.raises(CheckpointError, match=r"tokenizer.model: is not a SentencePiece model$"):
+        Pipeline.load(tmp_path)
+
+
 def test_files_of_a_pipeline_belong_together(tmp_path: Path) -> None:
     for name, reverse in (("one", 1), ("other", -1)):
         Pipeline.train(config("char"), TEXTS[::reverse][:2]).save(tmp_path / name)
