@@ -1,11 +1,11 @@
 """What a run folder came to, for tests that disturb runs."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from seq2seq.training.checkpoint import MODEL, OPTIMIZER, Checkpoints
+from seq2seq.training.journal import read_history
 
 Outcome = dict[str, Any]
 
@@ -22,7 +22,7 @@ def outcome(folder: Path) -> Outcome:
     }
     clocks = {"seconds", "window_seconds"}
     state = {key: value for key, value in latest.state.items() if key not in clocks}
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = read_history(folder)
     clocks = {"minutes", "tokens_per_second"}
     columns = [{key: row[key] for key in row.keys() - clocks} for row in rows]
     return {**hashes, "state": state, "metrics": columns}

@@ -15,10 +15,14 @@ from pathlib import Path
 # Before torch is imported: the processes that drills fork may have no threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from tests.drill import kills
+from tests.drill import damage, flips, kills
 from tests.drill.drill import Report, Setting
 
-PARTS: dict[str, Callable[[Setting], Report]] = {"kills": kills.run}
+PARTS: dict[str, Callable[[Setting], Report]] = {
+    "kills": kills.run,
+    "damage": damage.run,
+    "flips": flips.run,
+}
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -113,11 +113,11 @@ class Kind:
         own = {**OF_TASK[self.task], **cells, **subwords, **VARIANTS[self.variant]}
         return {"task": self.task, **COMMON, **own}
 
-    def write(self, folder: Path, data: Path, **more: Any) -> Path:
-        """Writes its configuration into a folder, and returns the file."""
+    def write(self, folder: Path, data: Path, cache: Path) -> Path:
+        """Writes its configuration into a folder, and returns the file; the run is beside it."""
         path = folder / "config.yaml"
-        places = {"data.folder": str(data), "data.cache": str(folder / "cache")}
-        path.write_text(yaml.safe_dump({**self.settings(), **places, **more}), encoding="utf-8")
+        places = {"folder": "run", "data.folder": str(data), "data.cache": str(cache)}
+        path.write_text(yaml.safe_dump({**self.settings(), **places}), encoding="utf-8")
         return path
 
 

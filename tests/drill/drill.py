@@ -60,13 +60,13 @@ def spread(
 
     They are done in a few processes, which have one thread each and may fork.
     """
-    with (
-        ProcessPoolExecutor(setting.jobs, mp_context=get_context("fork")) as pool,
-        tqdm(desc=name, total=len(items), unit=" tries") as bar,
-    ):
-        for done in as_completed([pool.submit(do, item) for item in items]):
-            bar.update()
-            yield done.result()
+    with ProcessPoolExecutor(setting.jobs, mp_context=get_context("fork")) as pool:
+        waiting = [pool.submit(do, item) for item in items]
+        # Only now, or it would be a bar of the processes, too.
+        with tqdm(desc=name, total=len(items), unit=" tries", disable=None) as bar:
+            for done in as_completed(waiting):
+                bar.update()
+                yield done.result()
 
 
 def percentiles(seconds: Iterable[float]) -> str:

@@ -167,7 +167,7 @@ def drill(plan: Plan) -> Course:
     """Trains one kind undisturbed, then kills it."""
     course, rng = Course(plan.kind.name), random.Random(plan.seed)
     plan.folder.mkdir()
-    config = plan.kind.write(plan.folder, plan.data)
+    config = plan.kind.write(plan.folder, plan.data, plan.folder / "cache")
     whole = forked(partial(train, config, plan.folder / "whole"))
     if whole.code:
         course.failures.append(f"{course.name}: undisturbed, exit code {whole.code}: {whole.said}")
