@@ -20,8 +20,12 @@ from tests.drill.uses import CACHE, NOBODY, RUN, USES, Came, Use, copied, make_p
 
 TRIES = 1500
 REFUSALS = (1, 2, 74)
+NO_PLACE = ("replaced by a folder", "unreadable", "replaced by a file", "a link to nowhere")
+"""What leaves no place for what is encoded; whoever needs it says so."""
 REPORTS = ("metrics.jsonl", "train.log", "samples", "plots")
 """Entries of a run folder without which everything goes on."""
+GONE = ("deleted", "a link to nowhere", "replaced by a file")
+"""What leaves nothing of a checkpoint, since only real folders are checkpoints."""
 Change = Callable[[Path, random.Random], None]
 
 
@@ -189,21 +193,22 @@ def give_away(place: Path) -> None:
 
 def _is_gone(one: Try) -> bool:
     """Tells whether a thing is gone as a whole, so that nothing is left to be damaged: a run, to
-    whoever trains it; one checkpoint of several, to whoever takes those that are there.
+    whoever trains it; all checkpoints, to whoever asks which there are; one of several, to whoever
+    takes those that are there.
     """
-    if one.damage not in ("deleted", "a link to nowhere"):
-        return False
     if one.target == RUN:
-        return one.use.verb == "train" and one.damage == "deleted"
+        return one.damage == "deleted" and one.use.verb == "train"
+    if one.target == f"{RUN}/checkpoints":
+        return one.damage in ("deleted", "emptied") and one.use.verb == "info"
     checkpoint = Path(one.target).parent == Path(RUN, "checkpoints")
-    return checkpoint and one.use.verb in ("train", "info", "average")
+    return checkpoint and one.damage in GONE
 
 
 def _must_work(one: Try) -> bool:
     """Tells whether a damage must not stop a verb."""
     parts = Path(one.target).parts
     if (parts[0] == CACHE and len(parts) > 1) or parts[1:2] == ("valid",):
-        return one.damage not in ("replaced by a folder", "unreadable", "replaced by a file")
+        return one.damage not in NO_PLACE
     if len(parts) > 1 and parts[1] in REPORTS:
         return True
     # A folder that is none any more is none: it is deleted, where a file or link is left alone.

@@ -118,6 +118,7 @@ def make_places(folder: Path) -> dict[str, Path]:
     for one in chain.from_iterable(all_verbs().values()):
         import_module(one.verb.run.partition(":")[0])  # once, before children need it
     import_module("pandas")  # pyarrow asks for it
+    logging.getLogger().addHandler(logging.NullHandler())  # nothing of what is read here
     codecs.lookup("utf-8-sig")
     data = write_data(folder / "data")
     (data / "ids.txt").write_text("4 5 6\n7 8\n")
