@@ -376,6 +376,18 @@ def test_a_limit_may_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{tmp_path}/run: best at step " in found.out
 
 
+def test_a_run_whose_scores_are_gone_says_what_it_still_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree("run", run)
+    (run / "metrics.jsonl").unlink()
+    assert main(["train", "config.yaml", "--folder", str(run)]) == 0
+    found = capsys.readouterr()
+    assert found.out.splitlines()[0] == f"{run}: trained"
+    assert f"{run}/metrics.jsonl: has no scores of step " in found.err
+
+
 def test_a_test_set_may_come_go_and_change(tmp_path: Path, ran: Ran) -> None:
     settings = yaml.safe_load(CONFIG)
     test = settings["data"].pop("test")

@@ -45,7 +45,8 @@ def train(options: Namespace) -> None:
     run = experiment.train(options.config, options.keys, dry_run=options.dry_run)
     if options.dry_run:
         return
-    print(f"{run.folder}: best at step {run.best['step']:.0f}: {run.scores}")
+    best = f"best at step {run.best['step']:.0f}: {run.scores}" if run.best else "trained"
+    print(f"{run.folder}: {best}")
     picture = run.folder / "plots" / "learning_curve.png"
     if picture.exists():
         print(f"learning curve: {picture}")

@@ -18,7 +18,7 @@ from typing import IO, Any
 from seq2seq import config as configuration
 from seq2seq.errors import CheckpointError, ConfigError, as_path, at_home, nearest
 from seq2seq.training.checkpoint import Checkpoints
-from seq2seq.training.journal import Row, log_to, read_history
+from seq2seq.training.journal import METRICS, Row, log_to, read_history
 
 try:
     import fcntl
@@ -61,6 +61,8 @@ class Run:
         history = read_history(folder)
         validations = [row for row in history if "valid_loss" in row]
         best = next((row for row in validations if row["step"] == best_step), {})
+        if best_step is not None and not best:
+            log.warning("%s: has no scores of step %d, the best", folder / METRICS, best_step)
         return cls(folder, best, history)
 
 

@@ -32,7 +32,7 @@ from seq2seq.runs.folder import CONFIG, read_mapping, trained_in, user_cache
 from seq2seq.runs.loading import belongings, require_own
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
-from seq2seq.training.journal import report_to
+from seq2seq.training.journal import METRICS, read_history, report_to
 from seq2seq.training.loader import BatchOrder
 from seq2seq.training.trainer import Trainer, Validator
 
@@ -203,6 +203,14 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:
+            if rows := read_history(folder):
+                log.warning(
+                    "%s: there is no checkpoint of the %d updates that %s tells of; training "
+                    "begins anew",
+                    folder,
+                    rows[-1]["step"],
+                    METRICS,
+                )
             log.info("data: %s", ready.facts)
             for line in summary(ready.model):
                 log.info("%s", line)

@@ -382,17 +382,22 @@ class Pipeline:
         Raises:
             StorageError: The disk refused.
         """
-        storage.write(folder, self.files())
+        files = self.files()
+        del files[FILE]
+        seal = storage.sealed({"normalizers": self.normalizers.names}, files)
+        storage.write(folder, {**files, FILE: storage.to_json(seal)})
 
     @classmethod
     def load(cls, folder: Path) -> "Pipeline":
         """Reads what :meth:`save` wrote.
 
         Raises:
-            CheckpointError: A file is missing or damaged.
+            CheckpointError: A file is missing or damaged, or not the one that was written with
+                the others.
         """
         path = folder / FILE
         content = storage.read_json(path, {"normalizers": list})
+        storage.require_sealed(path, content)
         names = storage.read_strings(path, content, "normalizers")
         for name in names:
             if name not in NORMALIZERS:

@@ -143,7 +143,7 @@ class SubwordTokenizer:
     def _usable(self) -> bool:
         try:
             return bool(self.model) and len(self.alphabet) > 0
-        except RuntimeError:
+        except (RuntimeError, UnicodeDecodeError):  # no model; or pieces that are no text
             return False
 
     @cached_property
