@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# Before torch is imported: the processes that drills fork may have no threads.
-os.environ["OMP_NUM_THREADS"] = "1"
+if __name__ == "__main__":  # before torch is imported: what drills fork may have no threads
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 from tests.drill import cost, damage, flips, kills, signals
 from tests.drill.drill import Report, Setting
