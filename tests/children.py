@@ -1,6 +1,7 @@
 """Children of a process that has imported everything: started in milliseconds, and disturbed."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -22,6 +23,16 @@ Note = Callable[[Any], None]
 Work = Callable[[Note], int]
 """What a child does; returns its exit code."""
 POLL = 0.002
+
+
+class Signal(NamedTuple):
+    """A signal that a child gets."""
+
+    number: int
+    seconds: float
+    """When: so long after it began, or after it told of a moment."""
+    moment: str = ""
+    """What it tells of, by a note that begins with this; the first time counts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class Ended:
     notes: list[Any] = field(default_factory=list)
     hung: bool = False
     """Whether it was killed since it took too long."""
+    leaving: float | None = None
+    """The seconds that it took to end after the first signal that it got, if it got one."""
 
     @property
     def said(self) -> str:
@@ -45,8 +58,8 @@ class Ended:
         return self.err.strip().rpartition("\n")[2]
 
 
-def forked(work: Work, signals: Sequence[tuple[float, int]] = (), limit: float = 300.0) -> Ended:
-    """Does the work in a child, to which signals are sent after so many seconds each."""
+def forked(work: Work, signals: Sequence[Signal] = (), limit: float = 300.0) -> Ended:
+    """Does the work in a child, which gets signals; killed where it takes more seconds."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     started = time.monotonic()
@@ -58,30 +71,41 @@ def forked(work: Work, signals: Sequence[tuple[float, int]] = (), limit: float =
         child = os.fork()
         if not child:
             _work(work, out, err, told)
-        status, hung = _wait(child, started, list(signals), limit)
-        seconds = time.monotonic() - started
-        texts = [_read(file) for file in (out, err, told)]
-    notes = [json.loads(line) for line in texts[2].split("\n")[:-1]]
-    return Ended(
-        os.waitstatus_to_exitcode(status), texts[0], texts[1], seconds, started, notes, hung
-    )
+        status, hung, sent = _wait(child, started, list(signals), told, limit)
+        now = time.monotonic()
+        return Ended(
+            os.waitstatus_to_exitcode(status),
+            _read(out),
+            _read(err),
+            now - started,
+            started,
+            _notes(told),
+            hung,
+            now - sent if sent else None,
+        )
 
 
 def _read(file: BinaryIO) -> str:
-    file.seek(0)
-    return file.read().decode(errors="replace")
+    """Returns a file's content; the place where a child goes on writing stays as it is."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+
+
+def _notes(told: BinaryIO) -> list[Any]:
+    return [json.loads(line) for line in _read(told).split("\n")[:-1]]
 
 
 def _work(work: Work, out: BinaryIO, err: BinaryIO, told: BinaryIO) -> None:
     """Is the child; never returns."""
     status = 1
+
+    def note(one: Any) -> None:
+        os.write(told.fileno(), f"{json.dumps(one)}\n".encode())
+
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
-        status = work(
-            lambda one: (os.write(told.fileno(), f"{json.dumps(one)}\n".encode()), None)[1]
-        )
+        status = work(note)
         sys.stdout.flush()
     except BaseException:
         traceback.print_exc()
@@ -91,21 +115,31 @@ def _work(work: Work, out: BinaryIO, err: BinaryIO, told: BinaryIO) -> None:
 
 
 def _wait(
-    child: int, started: float, signals: list[tuple[float, int]], limit: float
-) -> tuple[int, bool]:
-    """Returns the child's status, and whether it took too long."""
-    hung = False
+    child: int, started: float, signals: list[Signal], told: BinaryIO, limit: float
+) -> tuple[int, bool, float]:
+    """Returns the child's status, whether it took too long, and when it got its first signal."""
+    hung, sent, moments = False, 0.0, {"": started}
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return status, hung
-        now = time.monotonic() - started
-        while signals and signals[0][0] <= now:
-            os.kill(child, signals.pop(0)[1])
-        if now > limit and not hung:
+            return status, hung, sent
+        now = time.monotonic()
+        if any(one.moment not in moments for one in signals):
+            for note in _notes(told):
+                if isinstance(note, list):
+                    moments.setdefault(note[0], now)
+        for one in [one for one in signals if _is_due(one, moments, now)]:
+            os.kill(child, one.number)
+            signals.remove(one)
+            sent = sent or now
+        if now - started > limit and not hung:
             hung = True
             os.kill(child, signal.SIGKILL)
-        time.sleep(min(POLL, max(0.0, signals[0][0] - now)) if signals else POLL)
+        time.sleep(POLL)
+
+
+def _is_due(one: Signal, moments: dict[str, float], now: float) -> bool:
+    return moments.get(one.moment, math.inf) + one.seconds <= now
 
 
 def warm_up() -> None:
@@ -118,11 +152,21 @@ def warm_up() -> None:
         plot_learning_curve([{"step": 1, "valid_loss": 1.0, "bleu": 1.0}], Path(folder) / "x.png")
 
 
+def before(function: Callable[..., Any], act: Callable[..., None]) -> Callable[..., Any]:
+    """Returns ``function``, before each call of which ``act`` gets what is given to it."""
+
+    def wrapped(*given: Any, **named: Any) -> Any:
+        act(*given)
+        return function(*given, **named)
+
+    return wrapped
+
+
 def after(function: Callable[..., Any], act: Callable[..., None]) -> Callable[..., Any]:
     """Returns ``function``, after each call of which ``act`` gets what was given to it."""
 
-    def wrapped(*given: Any) -> Any:
-        result = function(*given)
+    def wrapped(*given: Any, **named: Any) -> Any:
+        result = function(*given, **named)
         act(*given)
         return result
 

@@ -12,16 +12,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# Before torch is imported: the processes that drills fork may have no threads.
-os.environ["OMP_NUM_THREADS"] = "1"
+if __name__ == "__main__":  # before torch is imported: what drills fork may have no threads
+    os.environ["OMP_NUM_THREADS"] = "1"
 
-from tests.drill import damage, flips, kills
+from tests.drill import cost, damage, flips, kills, signals
 from tests.drill.drill import Report, Setting
 
 PARTS: dict[str, Callable[[Setting], Report]] = {
     "kills": kills.run,
     "damage": damage.run,
     "flips": flips.run,
+    "signals": signals.run,
+    "cost": cost.run,
 }
 
 
@@ -32,6 +34,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--tries", type=int, default=0, metavar="N", help="of each part")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="with Multi30k; without it, cost is left out"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here")
     return parser
 
@@ -43,11 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: PART: {unknown[0]}; accepted: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of forking
+    if given.data is None and "cost" in given.parts:
+        print("error: --data: is needed to measure what saving costs", file=sys.stderr)
+        return 2
+    usual = [part for part in PARTS if given.data or part != "cost"]
     reports = []
-    for part in given.parts or PARTS:
+    for part in given.parts or usual:
         with tempfile.TemporaryDirectory(prefix="seq2seq-drill-") as folder:
             setting = Setting(
-                folder=Path(folder), tries=given.tries, seed=given.seed, jobs=given.jobs
+                folder=Path(folder),
+                tries=given.tries,
+                seed=given.seed,
+                jobs=given.jobs,
+                data=given.data,
             )
             reports.append(PARTS[part](setting))
         print("\n".join(["", *reports[-1].lines()]), flush=True)

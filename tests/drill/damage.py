@@ -178,6 +178,8 @@ def drill(whole: dict[tuple[str, Use], Came], one: Try) -> Verdict:
     verdict = judged(came, whole[one.task, one.use])
     if verdict.kind == "silent" and _is_gone(one):
         verdict = Verdict("changed, as is right")
+    if verdict.kind == "refused" and not _names(came.ended.said, one):
+        verdict = Verdict("refused without naming it", came.ended.said)
     if verdict.kind == "refused" and _must_work(one):
         verdict = Verdict("refused needlessly", came.ended.said)
     shutil.rmtree(one.folder)
@@ -191,13 +193,19 @@ def give_away(place: Path) -> None:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
+def _names(said: str, one: Try) -> bool:
+    """Tells whether a message names what was damaged, or a folder around it."""
+    around, *inside = Path(one.target).parts
+    return any(part in said for part in inside) or around in said.split(":")[1]
+
+
 def _is_gone(one: Try) -> bool:
     """Tells whether a thing is gone as a whole, so that nothing is left to be damaged: a run, to
     whoever trains it; all checkpoints, to whoever asks which there are; one of several, to whoever
     takes those that are there.
     """
     if one.target == RUN:
-        return one.damage == "deleted" and one.use.verb == "train"
+        return one.damage in ("deleted", "emptied") and one.use.verb == "train"
     if one.target == f"{RUN}/checkpoints":
         return one.damage in ("deleted", "emptied") and one.use.verb == "info"
     checkpoint = Path(one.target).parent == Path(RUN, "checkpoints")

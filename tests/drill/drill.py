@@ -27,6 +27,8 @@ class Setting:
     seed: int = 1
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Tries side by side."""
+    data: Path | None = None
+    """Where Multi30k lies, for what is measured."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from typing import Any
 from seq2seq.cli.main import main
 from seq2seq.training.checkpoint import DRAFT, OLD, Checkpoints, step_of
 from seq2seq.training.trainer import Trainer
-from tests.children import Ended, Note, after, forked, warm_up
+from tests.children import Ended, Note, Signal, after, forked, warm_up
 from tests.drill.cases import EVERY, STEPS, Kind, kinds, write_data
 from tests.drill.drill import Report, Setting, percentiles, spread
 from tests.run_folders import Outcome, differing, leftovers, outcome
@@ -213,7 +213,7 @@ def _disturbed(
         stopped = forked(partial(train, config, run, blow=Blow(due=True)))
         if stopped.code != STOPPED:
             return stopped
-    signals = [(seconds * rng.random(), signal.SIGKILL)] if turn == "anywhere" else []
+    signals = [Signal(signal.SIGKILL, seconds * rng.random())] if turn == "anywhere" else []
     return forked(partial(train, config, run, blow=blows.get(turn, Blow())), signals)
 
 

@@ -15,7 +15,7 @@ from seq2seq.experiment import train
 from seq2seq.tasks.language_model.material import TextValidation
 from seq2seq.tasks.translation.material import PairValidation
 from seq2seq.training.trainer import Trainer
-from tests.children import after, at_call, forked, warm_up
+from tests.children import Signal, after, at_call, forked, warm_up
 
 Job = dict[str, Any]
 
@@ -42,7 +42,7 @@ def work(job: Job) -> int:
 
 
 def run(job: Job) -> Job:
-    signals = [(job["kill_after"], signal.SIGKILL)] if "kill_after" in job else []
+    signals = [Signal(signal.SIGKILL, job["kill_after"])] if "kill_after" in job else []
     ended = forked(lambda note: work(job), signals)
     return {"code": ended.code, "said": ended.said, "seconds": ended.seconds}
 
