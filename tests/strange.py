@@ -7,7 +7,7 @@ not fit an annotation, which users of the package do not have.
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
     "load": _LOADED,
     "evaluate": {**_LOADED, "data": (3, {"a"}, [("a", None)]), "settings": MAPPING[:3]},
     "Run.of": {"folder": PATH},
-    "Translator": {"search": (), "precision": (*NAME, "int4", None)},
+    "Translator": {"search": (), "language": (), "precision": (*NAME, "int4", None)},
     "Translator.load": {**_LOADED, "others": PATH[:2], "precision": FEW},
     "Translator.__call__": {
         "texts": LISTS,
@@ -98,6 +98,9 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "n_best": (*WHOLE, None),
         "batch_size": (*WHOLE, None),
         "search": SECTION,
+        "split": (*NAME, "sentence"),
+        "language": NAME[2:],
+        "first": (*WHOLE[1:], None),
     },
     "Translation.alignment": {},
     "Translation.record": {},
@@ -232,8 +235,9 @@ def _below(runs: Mapping[str, Path]) -> list[str]:
         "unit": (lambda value: find_mistakes(["a"], ["a"], ["a"], value), NAME, "unit"),
         "sources": (lambda value: find_mistakes(value, ["a"], ["a"], "symbol"), LISTS, "sources"),
     }
+    one_each = (*LIST, *([value] for value in LIST if not isinstance(value, Iterable)))
     for metric in METRICS:
-        takers[metric] = partial(_scored, metric, ["a"]), LISTS, "references"
+        takers[metric] = partial(_scored, metric, ["a"]), one_each, "references"
         takers[f"{metric} of"] = partial(_scored, metric, references=["a"]), LISTS, "hypotheses"
     return [
         f"{name}({value!r}): {what}"

@@ -816,7 +816,7 @@ def test_splitting_refuses(
         ),
         ("--temperature -0.5", "--temperature: must be at least 0, got -0.5"),
         ("--temperature inf", "--temperature: must be finite, got inf"),
-        ("--temperature nan", "--temperature: must be at least 0, got nan"),
+        ("--temperature nan", "--temperature: must be finite, got nan"),
         ("--top-p 0", "--top-p: must be in (0, 1], got 0.0"),
         ("--top-p 1.5", "--top-p: must be in (0, 1], got 1.5"),
         ("--top-k -1", "--top-k: must be at least 0, got -1"),
@@ -1010,7 +1010,7 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
 ) -> None:
     own = {"path": "train.tsv", "source_column": "1", "target_column": "0", "limit": 5}
     config = configuration.from_mapping(TranslationConfig, {"data": {"train": own}, "folder": "x"})
-    words = argparse.Namespace(pairs=path, source_column=None, target_column=None)
+    words = argparse.Namespace(run="x", pairs=path, source_column=None, target_column=None)
     found = _pairs(words, config)
     assert (found.path, found.limit) == (path, 0)
     assert (found.source_column, found.target_column) == columns

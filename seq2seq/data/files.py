@@ -164,8 +164,7 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
     except FileNotFoundError as error:
         siblings = [entry.name for entry in Path(path).parent.glob("*")]
         close = nearest(Path(path).name, siblings)
-        begins = "" if Path(path).is_absolute() else f" in {Path.cwd()}"
-        raise DataError(f"{name} does not exist{begins}{close}") from error
+        raise DataError(f"{name} does not exist{close}") from error
     except IsADirectoryError as error:
         raise DataError(f"{name} is a directory; a file is needed") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

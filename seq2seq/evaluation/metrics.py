@@ -67,9 +67,9 @@ def bleu(
         DataError: The two sides differ in number, or are empty.
         ConfigError: There is no such tokenizer, or it cannot be used here.
     """
-    _, expected = require_pairs(hypotheses, references)
+    hypotheses, expected = require_pairs(hypotheses, references)
     name = pick_tokenizer(tokenize, chain.from_iterable(expected))
-    return _sacrebleu(BLEU(lowercase=lowercase, tokenize=name), hypotheses, references)
+    return _sacrebleu(BLEU(lowercase=lowercase, tokenize=name), hypotheses, expected)
 
 
 def chrf(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -91,13 +91,13 @@ def ter(hypotheses: Texts, references: References, *, lowercase: bool = False) -
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    _, expected = require_pairs(hypotheses, references)
+    hypotheses, expected = require_pairs(hypotheses, references)
     script = script_of(chain.from_iterable(expected))
     asian = script in (HAN, KANA)
     if script not in (None, HAN, KANA, HANGUL):
         _tell_of_long_words("TER", script)
     metric = TER(case_sensitive=not lowercase, normalized=asian, asian_support=asian)
-    return _sacrebleu(metric, hypotheses, references)
+    return _sacrebleu(metric, hypotheses, expected)
 
 
 def exact_match(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:

@@ -365,9 +365,10 @@ def open_own(
     try:
         return opener(where, folder)
     except DataError as error:
-        if here != then and not _any_in(then, configuration.paths_of(where)):
-            raise DataError(f"{error}; looked in {here} as well") from error
-        raise
+        if _any_in(folder, configuration.paths_of(where)):
+            raise
+        looked = dict.fromkeys(map(str, (then, here)))
+        raise DataError(f"{error}; looked in {' and '.join(looked)}") from error
 
 
 def write_samples(folder: Path, text: str) -> None:

@@ -222,8 +222,9 @@ class Translator:
             DataError: Something else than texts.
             ConfigError: A setting makes no sense, or what it needs is not installed.
         """
-        require_whole(n_best, "n_best", 1)
-        require_whole(batch_size, "batch_size", 1)
+        for key, count in (("n_best", n_best), ("batch_size", batch_size), ("first", first)):
+            require_whole(count, key, int(key != "first"))
+        require_kind("" if language is None else language, str, "language")
         search = self.search if search is None else search
         require_kind(search, SearchConfig, "search")
         if beam_size is not None:
