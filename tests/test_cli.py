@@ -34,6 +34,7 @@ from seq2seq.cli import main
 from seq2seq.cli.main import make_parser
 from seq2seq.cli.verbs import TRAIN, Served, all_verbs
 from seq2seq.data.arriving import read_arriving
+from seq2seq.device.cores import MOST_THREADS
 from seq2seq.nn.linear import Linear, SearchPrecision, linear
 from seq2seq.search.config import SearchConfig
 from seq2seq.tasks.registry import TASKS
@@ -73,6 +74,8 @@ model: {embedding_size: 8, layers: {hidden_size: 8, layers: 1}}
 train: {steps: 4, epochs: 0, threads: 1, precision: float32}
 validation: {sample: 0, window: 0}
 """
+MOST = max(MOST_THREADS, 8 * (os.cpu_count() or 1))
+TOO_FEW_THREADS = f"--threads: must be 0 (as many as there are cores) to {MOST}, got -1"
 COMMAND = [sys.executable, "-m", "seq2seq.cli"]
 Refused = Callable[..., str]
 Ran = Callable[..., str]
@@ -458,7 +461,10 @@ def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> N
         ("run test.de --min-length -1", "--min-length: must be at least 0, got -1"),
         ("run test.de --no-repeat-ngram -1", "--no-repeat-ngram: must be at least 0, got -1"),
         ("run test.de --batch-size 0", "--batch-size: must be at least 1, got 0"),
-        ("run test.de --threads -1", "--threads: must be 0 (all) or more, got -1"),
+        (
+            "run test.de --threads -1",
+            TOO_FEW_THREADS,
+        ),
         (
             "run test.de --beam-size x",
             "argument --beam-size: invalid int value: 'x'; see `seq2seq translate --help`",
@@ -829,7 +835,7 @@ def test_splitting_refuses(
         ("--stop ''", "--stop: must be not empty, got ''"),
         ("--stop b --stop ''", "--stop: must be not empty, got ''"),
         ("--seed -1", "--seed: must be at least 0, got -1"),
-        ("--threads -1", "--threads: must be 0 (all) or more, got -1"),
+        ("--threads -1", TOO_FEW_THREADS),
         ("--output other", "other is a directory; a file is needed"),
         ("--output no/out", "no/out: cannot be written (No such file or directory)"),
         (

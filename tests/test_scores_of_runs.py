@@ -254,7 +254,7 @@ def test_evaluate_takes_several_references(
 
 @pytest.mark.parametrize("row", [("a", []), ("a", [1]), ("a", ["b", None]), ("a", {"b"}), "ab"])
 def test_rows_that_hold_no_texts_are_refused(row: Any, spoken: Path) -> None:
-    with pytest.raises(DataError, match=r"^test pairs: row 1: must be a source and a target text"):
+    with pytest.raises(DataError, match=r"^data: row 1: must be a source and a target text"):
         seq2seq.evaluate(spoken, [("a", ["b", "c"]), row])
 
 
