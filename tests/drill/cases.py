@@ -45,7 +45,7 @@ LANGUAGE_MODEL: Settings = {
     "data.train": {"files": ["text.txt"], "documents": "line"},
     "data.valid": {"files": ["valid.txt"]},
     "data.batch": {"rows": 2, "steps": 9, "reset": 0.2},
-    "model.layers": {"layers": 1, "hidden_size": 8, "dropout": 0.3, "weight_drop": 0.3},
+    "model.layers": {"layers": 1, "hidden_size": 8, "dropout": 0.3},
     "model.activation": 1.0,
     "validation.sample": 5,
     "validation.window": 16,
@@ -108,7 +108,9 @@ class Kind:
 
     def settings(self) -> Settings:
         """Returns its configuration, without folders."""
-        cells = dict.fromkeys(CELL_KEYS[self.task], self.cell)
+        cells: Settings = dict.fromkeys(CELL_KEYS[self.task], self.cell)
+        if self.task == "language-model" and CELLS[self.cell].recurrent:
+            cells["model.layers.weight_drop"] = 0.3
         subwords = SUBWORDS[self.task] if self.variant in IN_SUBWORDS else {}
         own = {**OF_TASK[self.task], **cells, **subwords, **VARIANTS[self.variant]}
         return {"task": self.task, **COMMON, **own}

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from seq2seq import experiment
 from seq2seq.cli.main import main
 from seq2seq.nn.cells import CELLS
 from seq2seq.tasks.registry import TASKS
 from tests.children import Ended
 from tests.drill import __main__ as script
 from tests.drill import cost, damage, kills, signals
-from tests.drill.cases import VARIANTS
+from tests.drill.cases import VARIANTS, kinds
 from tests.drill.damage import OF_FILES, OF_FOLDERS, Verdict, judged
 from tests.drill.drill import Report, Setting
 from tests.drill.kills import FAILPOINTS, INSIDE, Course
@@ -118,3 +119,9 @@ def test_nothing_in_a_run_folder_brings_down_who_looks_at_it(
     assert set(codes) <= {0, 2, 74}
     assert codes[0] > 3
     assert codes[2] > 3
+
+
+def test_every_kind_of_run_has_a_configuration() -> None:
+    for kind in kinds():
+        if kind.variant == "plain":  # cells differ in what they accept; a reading takes a while
+            experiment.resolve(kind.settings())
