@@ -1,7 +1,9 @@
 """Signals that ask the program to stop: at once where nothing is lost by it, else after saving."""
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,16 +41,22 @@ class Interruption:
     """Takes the signals while it is open; does nothing outside the main thread.
 
     The first signal is noted in :attr:`number`, and within :meth:`at_once` raised as
-    :class:`Stopped`. A second one ends the process at once.
+    :class:`Stopped`; where nothing can be raised, as in finalisers, a moment later. A second one
+    ends the process at once.
     """
+
+    SOON = 0.02
+    """Seconds after which a finaliser is over."""
 
     def __init__(self) -> None:
         self.number = 0
         self._at_once = False
         self._before: dict[signal.Signals, object] = {}
+        self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._make_up
             self._before = {
                 number: signal.signal(number, self._note)
                 for number in SIGNALS
@@ -62,6 +70,8 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._before:
+            sys.unraisablehook = self._unraisable
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -79,6 +89,16 @@ class Interruption:
             yield
         finally:
             self._at_once = False
+
+    def _make_up(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Lets a signal come again that was raised where Python drops what is raised."""
+        if not isinstance(lost.exc_value, Stopped):
+            self._unraisable(lost)
+            return
+        again, self.number = self.number, 0
+        timer = threading.Timer(self.SOON, _thread.interrupt_main, [again])
+        timer.daemon = True
+        timer.start()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.number:

@@ -21,7 +21,7 @@ from tests.drill.damage import OF_FILES, OF_FOLDERS, Verdict, judged
 from tests.drill.drill import Report, Setting
 from tests.drill.kills import FAILPOINTS, INSIDE, Course
 from tests.drill.uses import USES, Came, verbs_with_runs
-from tests.structure import PACKAGE
+from tests.structure import PACKAGE, ROOT
 from tests.test_cli import forget_log
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "folders"
@@ -125,3 +125,11 @@ def test_every_kind_of_run_has_a_configuration() -> None:
     for kind in kinds():
         if kind.variant == "plain":  # cells differ in what they accept; a reading takes a while
             experiment.resolve(kind.settings())
+
+
+def test_the_note_names_tests_that_exist() -> None:
+    note = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", note)
+    assert len(named) > 20
+    for path, name in named:
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), (path, name)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,26 @@ def test_a_signal_is_raised_at_once(number: signal.Signals) -> None:
             went_on = True
         assert caught.value.exit_code == 128 + number
     assert not went_on
+
+
+@EACH
+def test_a_signal_in_a_finaliser_is_not_lost(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+
+    before = sys.unraisablehook
+    with Interruption() as interruption:
+        with pytest.raises(Stopped, match=number.name), interruption.at_once():  # noqa: PT012
+            Dying()
+            for _ in range(100):
+                time.sleep(0.05)
+            pytest.fail("goes on")
+        assert interruption.number == number
+    assert sys.unraisablehook == before
+    assert capsys.readouterr().err == ""
 
 
 def test_a_second_signal_ends_the_process() -> None:
