@@ -160,9 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8")
     try:
         with Interruption() as interruption:
-            options = make_parser(words).parse_args(words)
-            _log_to_stderr()
-            run = imported(_verb(options).run)  # an import that stops half-way may say anything
+            with interruption.ending():
+                options = make_parser(words).parse_args(words)
+                _log_to_stderr()
+                run = imported(_verb(options).run)
             with interruption.at_once():
                 run(options)
                 sys.stdout.flush()

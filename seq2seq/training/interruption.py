@@ -50,13 +50,16 @@ class Interruption:
 
     def __init__(self) -> None:
         self.number = 0
-        self._at_once = False
+        self._at_once = self._ending = False
         self._before: dict[signal.Signals, object] = {}
         self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             self._unraisable, sys.unraisablehook = sys.unraisablehook, self._make_up
+            outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+            if isinstance(outer, Interruption):  # some library may have caught what it raised
+                self.number = outer.number
             self._before = {
                 number: signal.signal(number, self._note)
                 for number in SIGNALS
@@ -77,18 +80,36 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raises a signal wherever the main thread is; one that was noted before, here.
+        """Raises a signal wherever the main thread is.
+
+        One that was noted before is raised here, and one that was caught on its way, at the end.
 
         Raises:
             Stopped: A signal came.
         """
         self._at_once = True
         try:
-            if self.number:
-                raise Stopped(self.number)
+            self._check()
             yield
+            self._check()
         finally:
             self._at_once = False
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Lets a signal end the process with one line, for as long as nothing is open.
+
+        What imports compiled modules cannot be stopped half-way: it may crash.
+        """
+        self._ending = True
+        try:
+            yield
+        finally:
+            self._ending = False
+
+    def _check(self) -> None:
+        if self.number:
+            raise Stopped(self.number)
 
     def _make_up(self, lost: "sys.UnraisableHookArgs") -> None:
         """Lets a signal come again that was raised where Python drops what is raised."""
@@ -101,7 +122,9 @@ class Interruption:
         timer.start()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number:
+        if self._ending:
+            os.write(2, f"seq2seq: {Stopped(number)}\n".encode())
+        if self.number or self._ending:
             os._exit(128 + number)
         self.number = number
         if self._at_once:

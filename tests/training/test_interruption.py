@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_a_second_signal_ends_the_process() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "")
 
 
+def test_a_signal_that_a_library_caught_is_not_forgotten() -> None:
+    with Interruption() as outer:
+        with pytest.raises(Stopped), outer.at_once(), suppress(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with Interruption() as inner:
+            assert inner.number == signal.SIGTERM
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -154,17 +163,16 @@ def test_a_verb_is_left_with_one_line(
     assert capsys.readouterr().err == f"seq2seq: stopped by {number.name}\n"
 
 
-def test_what_is_imported_is_imported_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A module that a signal left half-way could say anything, and be tried again."""
-    seen = []
-
-    def importing(place: str) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        seen.append(place)
-
-    monkeypatch.setattr(sys.modules["seq2seq.cli.main"], "imported", importing)
-    assert main(["info", "run"]) == 143
-    assert seen == ["seq2seq.cli.commands:info"]
-    assert capsys.readouterr().err == "seq2seq: stopped by SIGTERM\n"
+@EACH
+def test_an_import_is_left_with_one_line(number: signal.Signals) -> None:
+    """It is not stopped half-way: compiled modules crash."""
+    script = (
+        "import os, sys\n"
+        "from seq2seq.cli.main import main\n"
+        f"place = lambda _: (os.kill(os.getpid(), {int(number)}), print('goes on', flush=True))\n"
+        "sys.modules['seq2seq.cli.main'].imported = place\n"
+        "main(['info', 'run'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    told = f"seq2seq: stopped by {number.name}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", told)
