@@ -87,6 +87,10 @@ class Interruption:
             if self.number:
                 raise Stopped(self.number)
             yield
+        except Exception as error:
+            if self.number:  # a library made another error of it, as those in C do
+                raise Stopped(self.number) from error
+            raise
         finally:
             self._at_once = False
 
