@@ -92,6 +92,10 @@ class Interruption:
             self._check()
             yield
             self._check()
+        except Exception as error:
+            if self.number:  # a library made another error of it, as those in C do
+                raise Stopped(self.number) from error
+            raise
         finally:
             self._at_once = False
 

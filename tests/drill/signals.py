@@ -25,6 +25,7 @@ from seq2seq.tasks.language_model.material import TextValidation
 from seq2seq.tasks.translation.material import PairValidation
 from seq2seq.tasks.translation.translator import Translator
 from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.interruption import SIGNALS
 from seq2seq.training.trainer import Trainer
 from tests.children import Ended, Note, Signal, after, before, forked, warm_up
 from tests.drill.cases import EVERY, PAIRS, Kind, write_data
@@ -34,7 +35,6 @@ from tests.structure import ROOT
 
 TRIES = 72
 SENTENCES = 20_000
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 TRANSLATION = Kind("translation", "gru", "subwords")
 LANGUAGE_MODEL = Kind("language-model", "lstm", "weight averages")
 TRAIN = ("train", "config.yaml")
@@ -180,7 +180,7 @@ def tries(setting: Setting, data: Path) -> Iterator[Try]:
         yield Try(
             scene,
             kind,
-            NUMBERS[number // len(SCENES) % len(NUMBERS)],
+            SIGNALS[number // len(SCENES) % len(SIGNALS)],
             rng.uniform(0, most),
             setting.folder / f"try-{number}",
             outcome(folders[kind, scene.again]) if scene.again else None,

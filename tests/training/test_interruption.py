@@ -54,6 +54,28 @@ def test_a_signal_is_raised_at_once(number: signal.Signals) -> None:
 
 
 @EACH
+def test_a_signal_of_which_a_library_makes_another_error(number: signal.Signals) -> None:
+    def convert() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            raise ValueError("invalid bounding box") from error
+
+    with (
+        Interruption() as interruption,
+        pytest.raises(Stopped, match=number.name),
+        interruption.at_once(),
+    ):
+        convert()
+    with (
+        Interruption() as interruption,
+        pytest.raises(ValueError, match="its own"),
+        interruption.at_once(),
+    ):
+        raise ValueError("its own")
+
+
+@EACH
 def test_a_signal_in_a_finaliser_is_not_lost(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
