@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LIBRARY = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: quickstart quickstart-generate test lint bench clean
+.PHONY: quickstart quickstart-generate test lint bench drill clean
 
 quickstart: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/quickstart/config.yaml
@@ -33,6 +33,11 @@ lint: $(VENV)/.dev
 # Options: `make bench BENCH='--run runs/multi30k-de-en --json bench.json'`.
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH)
+
+# Runs are killed, damaged and stopped, thousands of times: a quarter of an hour on two cores.
+# Options: `make drill DRILL='kills --tries 300 --seed 2 --json drill.json'`.
+drill: $(VENV)/.dev
+	$(BIN)/python -m tests.drill $(DRILL)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,16 +1,17 @@
 """One experiment, from a configuration to a run folder, and from there to use and scores."""
 
 import logging
+import os
 import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seq2seq import config as configuration
-from seq2seq.errors import ConfigError, StorageError, nearest
+from seq2seq.errors import ConfigError, StorageError, as_path, nearest, require, require_kind
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.runs import describe
@@ -33,7 +34,7 @@ log = logging.getLogger("seq2seq")
 
 
 def train(
-    config: str | Path | TaskConfig | Mapping[str, object],
+    config: str | os.PathLike[str] | TaskConfig | Mapping[str, object],
     overrides: Mapping[str, object] | Sequence[str] = (),
     *,
     data: Data | None = None,
@@ -60,7 +61,9 @@ def train(
         Seq2SeqError: Something that the user can mend; see :mod:`seq2seq.errors`.
     """
     started = time.monotonic()
+    require_kind(dry_run, bool, "dry_run")
     resolved = resolve(config, overrides)
+    require(data is None or isinstance(data, Mapping), "data", "a mapping of roles to data", data)
     given = dict(data or {})
     for role, pairs, texts in (
         ("train", train_pairs, train_texts),
@@ -91,16 +94,20 @@ def _tell_of_alias(old: str, new: str) -> None:
 
 def _train(material: Material[Any, Any], folder: Path, started: float) -> Run:
     """Does the work of :func:`train` in a run folder that is ours."""
-    pipelines = _prepare(material, folder)
+    begun = read_config(folder) if (folder / CONFIG).exists() else None
+    material = material.settled(begun)
+    pipelines = _prepare(material, folder, begun)
     material.fit(pipelines, folder, lambda: time.monotonic() - started)
     return finish(folder)
 
 
-def _prepare(material: Material[Any, PipelineT], folder: Path) -> PipelineT:
+def _prepare(
+    material: Material[Any, PipelineT], folder: Path, begun: TaskConfig | None
+) -> PipelineT:
     """Loads what a begun run has learned after comparing it with this one, or learns it."""
     hashes = material.fingerprints()
-    if (folder / CONFIG).exists():
-        accept_changes(read_config(folder), material.config, folder, hashes)
+    if begun is not None:
+        accept_changes(begun, material.config, folder, hashes)
         if (folder / PIPELINE).exists():
             return material.load(folder / PIPELINE)
     pipelines = material.learn()
@@ -124,7 +131,7 @@ def finish(folder: Path) -> Run:
 
 
 def resolve(
-    config: str | Path | TaskConfig | Mapping[str, object],
+    config: str | os.PathLike[str] | TaskConfig | Mapping[str, object],
     overrides: Mapping[str, object] | Sequence[str] = (),
 ) -> TaskConfig:
     """Returns the whole configuration, with the run folder named and nothing left open.
@@ -133,6 +140,9 @@ def resolve(
         ConfigError: A file, key or value cannot be used.
     """
     mapping, name, where = _mapping(config)
+    words = isinstance(overrides, list | tuple) and all(isinstance(one, str) for one in overrides)
+    accepted = "a mapping of keys to values, or the words of a command line in a list"
+    require(words or isinstance(overrides, Mapping), "overrides", accepted, overrides)
     named_task = configuration.single_override(overrides, "task")
     task = task_of(mapping if named_task is None else {**mapping, "task": named_task}, where)
     settled = configuration.settle(task.config, mapping, overrides, where)
@@ -145,16 +155,18 @@ def resolve(
 
 
 def _mapping(
-    config: str | Path | TaskConfig | Mapping[str, object],
+    config: str | os.PathLike[str] | TaskConfig | Mapping[str, object],
 ) -> tuple[Mapping[Any, object], str, str]:
     """Returns a configuration as a mapping, a name for its run, and what messages call it."""
     if isinstance(config, Mapping):
         return config, "run", "config"
-    if isinstance(config, str | Path):
-        path = Path(config).resolve()
-        name = path.stem if path.stem != "config" else path.parent.name
-        read = configuration.read(Path(config) if isinstance(config, str) else config)
-        return read, name, str(config)
+    if isinstance(config, str | os.PathLike):
+        path = as_path(config, "config")
+        whole = path.resolve()
+        name = whole.stem if whole.stem != "config" else whole.parent.name
+        return configuration.read(path), name, str(path)
+    known = is_dataclass(config) and not isinstance(config, type)
+    require(known, "config", "a YAML file, its content as a mapping, or a configuration", config)
     return configuration.plain(config), "run", "config"
 
 
@@ -169,19 +181,19 @@ def _dry_run(material: Material[Any, Any]) -> Run:
         return replace(run, folder=Path(material.config.folder))
 
 
-def load(run: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Use:
+def load(run: str | os.PathLike[str], *, checkpoint: str = "best", device: str = "auto") -> Use:
     """Loads a trained run as what its task makes of it, such as a translator or a generator.
 
     Raises:
         CheckpointError: It is no run folder, or the checkpoint is missing or damaged.
     """
-    folder = Path(run)
+    folder = as_path(run, "run")
     task = named(task_in(folder))
     return task.load(folder, checkpoint=checkpoint, device=device)
 
 
 def evaluate(
-    run: str | Path,
+    run: str | os.PathLike[str],
     data: Iterable[Any] | None = None,
     settings: Mapping[str, object] | None = None,
     *,
@@ -201,16 +213,18 @@ def evaluate(
     Raises:
         Seq2SeqError: Something that the user can mend; see :mod:`seq2seq.errors`.
     """
-    folder = Path(run)
+    folder = as_path(run, "run")
+    settings = {} if settings is None else settings
+    require(isinstance(settings, Mapping), "settings", "a mapping of names to values", settings)
     task = named(task_in(folder))
-    return task.evaluate(folder, data, settings or {}, checkpoint=checkpoint, device=device)
+    return task.evaluate(folder, data, settings, checkpoint=checkpoint, device=device)
 
 
-def average(run: str | Path, last: int = 3, name: str = "average") -> Path:
+def average(run: str | os.PathLike[str], last: int = 3, name: str = "average") -> Path:
     """Averages the weights of a run's last checkpoints into a new one, and returns its folder.
 
     Raises:
         ConfigError: The run has fewer checkpoints, or the name cannot be used.
     """
-    folder = Path(run)
+    folder = as_path(run, "run")
     return describe.average(folder, read_config(folder).train.keep, last, name)

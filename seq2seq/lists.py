@@ -1,19 +1,10 @@
-"""Lists of texts: one text or several, cut into chunks, aligned in columns."""
+"""Lists of texts: cut into chunks, aligned in columns."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
-
-
-def as_texts(texts: str | Sequence[str]) -> Sequence[str]:
-    """Returns a list of texts; a plain string is one text, not a list of characters.
-
-    >>> as_texts("Noon"), as_texts(["a", "b"])
-    (['Noon'], ['a', 'b'])
-    """
-    return [texts] if isinstance(texts, str) else texts
 
 
 def chunks(

@@ -3,29 +3,43 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from seq2seq.lazy import imported
+from seq2seq.lazy import LazyNames, imported
+
+BLEU_TOKENIZERS = LazyNames("sacrebleu.metrics.bleu:BLEU.TOKENIZERS")
+"""What may cut texts into the words that BLEU counts: all that sacreBLEU has."""
+AUTO = "auto"
+"""In place of a tokenizer's name: the one that suits the script of the references."""
 
 
 class Metric(NamedTuple):
     """A score of texts against references."""
 
     function: str | Callable[..., Any]
-    """Takes hypotheses, references and ``lowercase``, and returns a
-    :class:`seq2seq.evaluation.metrics.Score`; or ``module:name`` of it."""
+    """Takes hypotheses, references (each a text, or several texts of which any is right) and
+    ``lowercase``, and returns a :class:`seq2seq.evaluation.metrics.Score`; or ``module:name`` of
+    it."""
     lower_is_better: bool = False
+    takes_tokenizer: bool = False
+    """Whether the function takes ``tokenize`` as well, the name of BLEU's tokenizer."""
 
     def __call__(
-        self, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool = False
+        self,
+        hypotheses: str | Sequence[str],
+        references: str | Sequence[str | Sequence[str]],
+        *,
+        lowercase: bool = False,
+        tokenize: str = AUTO,
     ) -> Any:  # noqa: ANN401
         """Returns the score."""
         function = imported(self.function) if isinstance(self.function, str) else self.function
-        return function(hypotheses, references, lowercase=lowercase)
+        settings = {"tokenize": tokenize} if self.takes_tokenizer else {}
+        return function(hypotheses, references, lowercase=lowercase, **settings)
 
 
 _METRICS = "seq2seq.evaluation.metrics"
 
 METRICS: dict[str, Metric] = {
-    "bleu": Metric(f"{_METRICS}:bleu"),
+    "bleu": Metric(f"{_METRICS}:bleu", takes_tokenizer=True),
     "chrf": Metric(f"{_METRICS}:chrf"),
     "ter": Metric(f"{_METRICS}:ter", lower_is_better=True),
     "exact": Metric(f"{_METRICS}:exact_match"),
@@ -41,3 +55,8 @@ LOSSES = frozenset({"loss", "perplexity", "windows_loss", "bits_per_character"})
 def lower_is_better(name: str) -> bool:
     """Tells whether a score falls as a model gets better."""
     return name in LOSSES or (name in METRICS and METRICS[name].lower_is_better)
+
+
+def take_tokenizer(names: Sequence[str]) -> bool:
+    """Tells whether any of these scores depends on BLEU's tokenizer."""
+    return any(name in METRICS and METRICS[name].takes_tokenizer for name in names)

@@ -35,10 +35,10 @@ MOST_PAIRS, MOST_LINES, LONGEST, USUALLY_LONGEST = 75, 450, 40, 16
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"", "experiment", "tasks", "runs", "training", "data", "text", "config", "measures",
-            "words", "lists", "lazy", "errors"},
+            "words", "lazy", "errors"},
     "experiment": {"tasks", "runs", "evaluation", "config", "errors"},
     "tasks": {"runs", "models", "data", "search", "training", "evaluation", "nn", "text", "device",
-              "config", "tensors", "measures", "symbols", "lists", "lazy", "errors"},
+              "config", "tensors", "measures", "symbols", "lazy", "errors"},
     "runs": {"training", "text", "device", "config", "lists", "errors"},
     "training": {"tensors", "measures", "errors"},
     "evaluation": {"tensors", "measures", "lists", "errors"},
@@ -66,6 +66,7 @@ LAZY = {
     "data.tables": {"datasets"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
     "nn.scan": {"seq2seq.nn.triton_scan"},
+    "text.sentences": {"sentencex"},
 }
 """Imports inside functions: what would make `--help`, or every run, wait, or may be missing."""
 

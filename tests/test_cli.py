@@ -7,13 +7,17 @@ import math
 import os
 import pty
 import random
+import re
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,11 +33,15 @@ from seq2seq import config as configuration
 from seq2seq.cli import main
 from seq2seq.cli.main import make_parser
 from seq2seq.cli.verbs import TRAIN, Served, all_verbs
+from seq2seq.data.arriving import read_arriving
+from seq2seq.device.cores import MOST_THREADS
 from seq2seq.nn.linear import Linear, SearchPrecision, linear
+from seq2seq.search.config import SearchConfig
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named
 from seq2seq.tasks.translation.commands import _pairs
 from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.translator import _warn
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
 TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -66,6 +74,8 @@ model: {embedding_size: 8, layers: {hidden_size: 8, layers: 1}}
 train: {steps: 4, epochs: 0, threads: 1, precision: float32}
 validation: {sample: 0, window: 0}
 """
+MOST = max(MOST_THREADS, 8 * (os.cpu_count() or 1))
+TOO_FEW_THREADS = f"--threads: must be 0 (as many as there are cores) to {MOST}, got -1"
 COMMAND = [sys.executable, "-m", "seq2seq.cli"]
 Refused = Callable[..., str]
 Ran = Callable[..., str]
@@ -369,6 +379,18 @@ def test_a_limit_may_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{tmp_path}/run: best at step " in found.out
 
 
+def test_a_run_whose_scores_are_gone_says_what_it_still_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree("run", run)
+    (run / "metrics.jsonl").unlink()
+    assert main(["train", "config.yaml", "--folder", str(run)]) == 0
+    found = capsys.readouterr()
+    assert found.out.splitlines()[0] == f"{run}: trained"
+    assert f"{run}/metrics.jsonl: has no scores of step " in found.err
+
+
 def test_a_test_set_may_come_go_and_change(tmp_path: Path, ran: Ran) -> None:
     settings = yaml.safe_load(CONFIG)
     test = settings["data"].pop("test")
@@ -439,7 +461,10 @@ def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> N
         ("run test.de --min-length -1", "--min-length: must be at least 0, got -1"),
         ("run test.de --no-repeat-ngram -1", "--no-repeat-ngram: must be at least 0, got -1"),
         ("run test.de --batch-size 0", "--batch-size: must be at least 1, got 0"),
-        ("run test.de --threads -1", "--threads: must be 0 (all) or more, got -1"),
+        (
+            "run test.de --threads -1",
+            TOO_FEW_THREADS,
+        ),
         (
             "run test.de --beam-size x",
             "argument --beam-size: invalid int value: 'x'; see `seq2seq translate --help`",
@@ -614,6 +639,172 @@ def test_a_conversation_line_by_line() -> None:
     os.close(ours)
 
 
+STREAMED = {
+    "translate run --beam-size 1": ("eins zwei", "", "fünf"),
+    "translate run --format jsonl --n-best 2": ("eins zwei", "fünf"),
+    "tokenizer encode run/pipeline/source": ("eins zwei", "", "fünf"),
+    "tokenizer encode run/pipeline/source --format ids": ("eins zwei", "fünf"),
+    "tokenizer decode run/pipeline/target": ("4 5", "", "6"),
+}
+"""Verbs that answer line by line, and lines for them."""
+READ_WHOLE = {"score", "tokenizer train"}
+"""Verbs whose answer needs the last line."""
+
+
+def test_every_verb_that_reads_a_pipe_is_tried() -> None:
+    found = set()
+    for name, served in all_verbs().items():
+        parser = argparse.ArgumentParser()
+        served[0].verb.options(parser)
+        if any("- is a pipe" in (action.help or "") for action in parser._actions):
+            found.add(name)
+    tried = {name for name in found for words in STREAMED if words.startswith(name)}
+    assert found == tried | READ_WHOLE
+    assert not tried & READ_WHOLE
+
+
+@pytest.mark.parametrize("words", STREAMED)
+def test_an_open_pipe_is_answered_line_by_line(
+    words: str, ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text("".join(f"{line}\n" for line in STREAMED[words]))
+    expected = ran(f"{words} {file}").splitlines()
+    (theirs, ours), (answers, answering) = os.pipe(), os.pipe()
+    got: list[str] = []
+
+    def talk() -> None:
+        with open(answers, encoding="utf-8") as stream, open(ours, "wb", buffering=0) as pipe:
+            for line in STREAMED[words]:
+                pipe.write(f"{line}\n".encode())
+                if select.select([stream], [], [], 20)[0]:
+                    got.append(stream.readline().removesuffix("\n"))
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    with open(theirs) as stdin, open(answering, "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(shlex.split(words)) == 0
+    talking.join()
+    assert got == expected
+
+
+def test_a_process_that_waits_for_a_line_can_be_stopped() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "translate", "run"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in (b"eins zwei\n", b"drei\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == b"seq2seq: stopped by SIGINT\n"
+
+
+def test_a_reader_that_leaves_an_open_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (theirs, ours), (reader, answering) = os.pipe(), os.pipe()
+    os.close(reader)
+    os.write(ours, b"eins\n")
+    with open(theirs) as stdin, open(answering, "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["tokenizer", "encode", "run/pipeline/source"]) == 0
+        os.close(ours)
+    assert capsys.readouterr().err == ""
+
+
+def test_draws_do_not_depend_on_when_lines_arrive(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = seq2seq.Translator.load("run")
+    drawn = SearchConfig(strategy="sampling", max_length=8, seed=3)
+    lines = Path("test.de").read_text(encoding="utf-8").splitlines()
+    expected = [one.text for one in translator(lines, search=drawn)]
+    translator.search = drawn
+    monkeypatch.setattr(
+        "seq2seq.tasks.translation.commands._translator", lambda options: translator
+    )
+    for most in (1, 3, 2000):
+        monkeypatch.setattr(
+            "seq2seq.tasks.translation.commands.read_arriving",
+            lambda files, errors, most=most: read_arriving(files, errors, most),
+        )
+        assert ran("translate run test.de").splitlines() == expected
+
+
+# --- translate --split
+
+
+@pytest.fixture
+def _library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for sentencex."""
+
+    def segment(language: str, text: str) -> list[str]:
+        return re.findall(r"[^.]*\. *|[^.]+", text)
+
+    monkeypatch.setitem(sys.modules, "sentencex", types.SimpleNamespace(segment=segment))
+
+
+@pytest.mark.usefixtures("_library")
+def test_sentences_of_a_line_stay_in_their_line(ran: Ran, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("eins zwei. drei.\n\nvier\n fünf.  sechs.\n")
+    (tmp_path / "sentences").write_text("eins zwei.\ndrei.\nvier\nfünf.\nsechs.\n")
+    one, two, three, four, five = ran(f"translate run {tmp_path}/sentences").splitlines()
+    found = ran(f"translate run {tmp_path}/text --split sentences --language de").splitlines()
+    assert found == [f"{one} {two}", "", three, f" {four}  {five}"]
+    rows = ran(f"translate run {tmp_path}/text --split sentences --format jsonl --n-best 2")
+    assert [json.loads(row)["hypotheses"][0]["text"] for row in rows.splitlines()] == found
+
+
+def test_lines_of_several_sentences_are_told_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _warn.cache_clear()
+    (tmp_path / "text").write_text("eins\n" + "eins zwei. Drei vier.\n" * 4)
+    monkeypatch.setattr(
+        "seq2seq.tasks.translation.commands.read_arriving",
+        lambda files, errors: read_arriving(files, errors, 1),
+    )
+    assert main(["translate", "run", str(tmp_path / "text")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "several" in line]
+    assert told == [
+        "some texts hold several sentences, and are translated as if they were one; of the texts "
+        "that the model has learned from, 0.0 % do. `translate --split sentences` (in Python: "
+        "split='sentences') translates each sentence by itself"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--split sentences",
+            "--split: sentences need sentencex: pip install 'seq2seq-toolkit[sentences]'",
+        ),
+        ("--language de", "--language: must be left out where --split is not given"),
+        (
+            "--split sentence",
+            "--split: must be one of sentences, got 'sentence'; did you mean 'sentences'?",
+        ),
+    ],
+)
+def test_splitting_refuses(
+    words: str, message: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencex", None)
+    assert refused(f"translate run test.de {words}") == message
+
+
 # --- generate
 
 
@@ -631,7 +822,7 @@ def test_a_conversation_line_by_line() -> None:
         ),
         ("--temperature -0.5", "--temperature: must be at least 0, got -0.5"),
         ("--temperature inf", "--temperature: must be finite, got inf"),
-        ("--temperature nan", "--temperature: must be at least 0, got nan"),
+        ("--temperature nan", "--temperature: must be finite, got nan"),
         ("--top-p 0", "--top-p: must be in (0, 1], got 0.0"),
         ("--top-p 1.5", "--top-p: must be in (0, 1], got 1.5"),
         ("--top-k -1", "--top-k: must be at least 0, got -1"),
@@ -644,7 +835,7 @@ def test_a_conversation_line_by_line() -> None:
         ("--stop ''", "--stop: must be not empty, got ''"),
         ("--stop b --stop ''", "--stop: must be not empty, got ''"),
         ("--seed -1", "--seed: must be at least 0, got -1"),
-        ("--threads -1", "--threads: must be 0 (all) or more, got -1"),
+        ("--threads -1", TOO_FEW_THREADS),
         ("--output other", "other is a directory; a file is needed"),
         ("--output no/out", "no/out: cannot be written (No such file or directory)"),
         (
@@ -825,7 +1016,7 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
 ) -> None:
     own = {"path": "train.tsv", "source_column": "1", "target_column": "0", "limit": 5}
     config = configuration.from_mapping(TranslationConfig, {"data": {"train": own}, "folder": "x"})
-    words = argparse.Namespace(pairs=path, source_column=None, target_column=None)
+    words = argparse.Namespace(run="x", pairs=path, source_column=None, target_column=None)
     found = _pairs(words, config)
     assert (found.path, found.limit) == (path, 0)
     assert (found.source_column, found.target_column) == columns

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -182,12 +183,43 @@ def test_words_are_read_by_the_type_of_the_field(words: list[str], key: str, val
         ("name: no", "name", "no"),
         ("name: 2024-13-01", "name", "2024-13-01"),
         ("name: 'null'", "name", "null"),
+        ("name: 0", "name", "0"),
+        ("name: 007", "name", "007"),
+        ("name: 1.10", "name", "1.10"),
+        ("name: 1_000", "name", "1_000"),
+        ("name: 10:30", "name", "10:30"),
+        ("name: 0x1F", "name", "0x1F"),
+        ("name: 2024-01-31", "name", "2024-01-31"),
+        ("data.prefix: 1.0", "data.prefix", "1.0"),
+        ("data: {languages: [de, 1.50, 007]}", "data.languages", ("de", "1.50", "007")),
+        ("train: {batch: 64}", "train.batch", 64),
+        ("train: {sizes: [010, 1_0]}", "train.sizes", (8, 10)),
+        ("train: {clip: 1.50}", "train.clip", 1.5),
     ],
 )
 def test_yaml_values(tmp_path: Path, text: str, key: str, value: object) -> None:
     path = tmp_path / "de-en.yaml"
     path.write_text(text)
     found = config.flatten(config.load(Experiment, path, {"data.source": "a"}))[key]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "value"),
+    [
+        ("name", Path("runs") / "a", "runs/a"),
+        ("name", 0, "0"),
+        ("name", 1.5, "1.5"),
+        ("name", np.int64(3), "3"),
+        ("data.prefix", Path("a"), "a"),
+        ("data.languages", [Path("a"), 2], ("a", "2")),
+        ("model.encoder.layers", np.int64(3), 3),
+        ("train.rate", np.float64(0.5), 0.5),
+    ],
+)
+def test_values_from_python(key: str, given: object, value: object) -> None:
+    found = config.flatten(config.from_mapping(Experiment, SOURCE, {key: given}))[key]
     assert found == value
     assert type(found) is type(value)
 
@@ -218,9 +250,14 @@ def test_yaml_values(tmp_path: Path, text: str, key: str, value: object) -> None
         ("train: {depth: true}", "train.depth: must be one of 1, 2, got True"),
         ("train: {batch: 1.5}", "train.batch: must be one of int, auto, got 1.5"),
         ("model: {tie: 1}", "model.tie: must be bool, got 1"),
-        ("name: 3", "name: must be str, got 3"),
+        ("name: true", "name: must be str, got True"),
+        ("name: ", "name: must be str, got None"),
+        ("name: .nan", "name: must be str, got nan"),
+        ("name: [3]", "name: must be str, got [3]"),
         ("name: {a: 1, b: 2}", "name: must be str, got a section with keys a, b"),
-        ("data: {languages: [de, 1]}", "data.languages: must be list of str, got ['de', 1]"),
+        ("data: {languages: [de, true]}", "data.languages: must be list of str, got ['de', True]"),
+        ("data: {languages: [de, null]}", "data.languages: must be list of str, got ['de', None]"),
+        ("data: {languages: 1}", "data.languages: must be list of str, got 1"),
         ("data: {languages: de}", "data.languages: must be list of str, got 'de'"),
         (
             "model: {encoder: {cell: lstn}}",

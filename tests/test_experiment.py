@@ -395,8 +395,8 @@ except DataError as error:
     print(error)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    wanted = "must be a source and a target text"
-    assert found.stdout == f"train pairs: row 1: {wanted}, got 'ab'\n"
+    wanted = "must be a source and a target text, got 'ab'; leave it out, or give two texts"
+    assert found.stdout == f"train pairs: row 1: {wanted}\n"
 
 
 def test_a_dry_run_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -253,12 +253,13 @@ def test_one_text_is_one_document(tmp_path: Path) -> None:
         (
             "language-model",
             {"train": [("a", "b")]},
-            "train texts: document 1: must be text, got ('a', 'b')",
+            "train texts: row 0: must be text, got ('a', 'b'); leave it out, or give ''",
         ),
         (
             "translation",
             {"train": ["a"]},
-            "train pairs: row 0: must be a source and a target text, got 'a'",
+            "train pairs: row 0: must be a source and a target text, got 'a'; "
+            "leave it out, or give two texts",
         ),
         (
             "translation",

@@ -243,7 +243,7 @@ def test_mistakes_are_told_before_the_first_piece(generator: Generator) -> None:
         generator.stream("")
     with pytest.raises(ConfigError, match=r"^top_p: must be in \(0, 1\], got 0.0$"):
         generator.stream(top_p=0.0)
-    with pytest.raises(ConfigError, match=r"^samples: must be at least 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^count: must be at least 1, got 0$"):
         generator.samples(count=0)
 
 

@@ -1,24 +1,26 @@
 """What the program's own verbs do: call the library and print."""
 
+import os
+import sys
 from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 from seq2seq import config as configuration
 from seq2seq import experiment
+from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import read_lines
 from seq2seq.data.pipes import rereadable
+from seq2seq.data.references import read_references
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
-from seq2seq.lists import chunks
-from seq2seq.measures import METRICS
+from seq2seq.measures import AUTO, METRICS
 from seq2seq.runs.describe import describe, summary
-from seq2seq.tasks.console import print_scores
+from seq2seq.tasks.console import as_options, print_scores
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named, task_in
 from seq2seq.tasks.verb import Verb
 from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
 from seq2seq.words import key_values
-
-LINES_AT_ONCE = 2000
 
 
 def subject(options: Namespace, verb: Verb) -> tuple[str, str]:
@@ -43,7 +45,8 @@ def train(options: Namespace) -> None:
     run = experiment.train(options.config, options.keys, dry_run=options.dry_run)
     if options.dry_run:
         return
-    print(f"{run.folder}: best at step {run.best['step']:.0f}: {run.scores}")
+    best = f"best at step {run.best['step']:.0f}: {run.scores}" if run.best else "trained"
+    print(f"{run.folder}: {best}")
     picture = run.folder / "plots" / "learning_curve.png"
     if picture.exists():
         print(f"learning curve: {picture}")
@@ -52,16 +55,13 @@ def train(options: Namespace) -> None:
 def score(options: Namespace) -> None:
     """Scores translations against references."""
     hypotheses = list(read_lines(options.hypotheses))
-    references = list(read_lines(options.reference))
-    if len(hypotheses) != len(references):
-        raise DataError(
-            f"{options.hypotheses} has {len(hypotheses):,} lines, "
-            f"{options.reference} {len(references):,}; each line needs its reference"
-        )
-    scores = [
-        METRICS[name](hypotheses, references, lowercase=options.lowercase)
-        for name in options.metrics
-    ]
+    references = read_references(options.reference, options.hypotheses, len(hypotheses))
+    tokenizer = options.bleu_tokenizer or AUTO
+    with as_options(options):
+        scores = [
+            METRICS[name](hypotheses, references, lowercase=options.lowercase, tokenize=tokenizer)
+            for name in options.metrics
+        ]
     print_scores(scores, options.format)
 
 
@@ -109,23 +109,28 @@ def tokenizer_train(options: Namespace) -> None:
 def tokenizer_encode(options: Namespace) -> None:
     """Cuts text into tokens or ids, one line out for each line in."""
     pipeline = _pipeline(Path(options.pipeline))
-    for lines in chunks(read_lines(options.file), LINES_AT_ONCE):
+    for lines in read_arriving([options.file]):
         for row in pipeline.encode(lines):
             print(*(row if options.format == "ids" else pipeline.tokens(row)))
+        sys.stdout.flush()
 
 
 def tokenizer_decode(options: Namespace) -> None:
     """Joins ids to text, one line out for each line in."""
     pipeline = _pipeline(Path(options.pipeline))
-    for number, line in enumerate(read_lines(options.file), 1):
-        where = f"{options.file}: line {number}"
-        print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+    numbers = count(1)
+    for lines in read_arriving([options.file]):
+        for line in lines:
+            where = f"{options.file}: line {next(numbers)}"
+            print(pipeline.decode([[_id(word, len(pipeline), where) for word in line.split()]])[0])
+        sys.stdout.flush()
 
 
 def _pipeline(folder: Path) -> Pipeline:
     """Loads a pipeline; says where one is if this is none."""
     if not (folder / FILE).is_file():
-        beside = [other.name for other in folder.parent.glob("*") if (other / FILE).is_file()]
+        others = folder.parent.glob("*")
+        beside = [other.name for other in others if os.path.isfile(other / FILE)]
         side = folder / "pipeline" / "source"  # of a run, which has two
         close = f"; did you mean '{side}'?" if side.is_dir() else nearest(folder.name, beside)
         raise CheckpointError(

@@ -17,6 +17,7 @@ from seq2seq.errors import (
     OutOfMemory,
     Seq2SeqError,
     StorageError,
+    at_home,
     is_out_of_memory,
 )
 from seq2seq.lazy import imported
@@ -108,7 +109,7 @@ def _chosen(parser: Parser, served: list[Served], words: Sequence[str]) -> list[
     for variant in served:
         variant.verb.options(everything)
     run = next((word for word in everything.sort(words[1:])[0] if word[:1] != "-"), "")
-    task = task_in(Path(run))
+    task = task_in(Path(at_home(run)))
     chosen = [variant for variant in served if task in variant.tasks]
     if chosen:
         parser.elsewhere = {
@@ -159,9 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8")
     try:
         with Interruption() as interruption:
-            options = make_parser(words).parse_args(words)
-            _log_to_stderr()
-            run = imported(_verb(options).run)  # an import that stops half-way may say anything
+            with interruption.ending():
+                options = make_parser(words).parse_args(words)
+                _log_to_stderr()
+                run = imported(_verb(options).run)
             with interruption.at_once():
                 run(options)
                 sys.stdout.flush()

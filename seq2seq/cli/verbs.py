@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from seq2seq.tasks.registry import TASKS
-from seq2seq.tasks.verb import Verb, metric_options
+from seq2seq.tasks.verb import Verb, metric_options, reference_option
 
 COMMANDS = "seq2seq.cli.commands"
 FIRST = next(iter(TASKS))
@@ -36,8 +36,8 @@ def run_options(parser: argparse.ArgumentParser) -> None:
 
 def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hypotheses", metavar="HYPOTHESES", help="one a line; - is a pipe")
-    parser.add_argument("--reference", required=True, metavar="FILE", help="one a line")
-    metric_options(parser, ["bleu", "chrf", "ter"], "bleu chrf ter")
+    reference_option(parser, "for each of the hypotheses", required=True)
+    metric_options(parser, ["bleu", "chrf", "ter"], "bleu chrf ter", "auto")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +97,8 @@ OTHERS = (
             "seq2seq score output.txt --reference reference.txt",
             "seq2seq translate runs/quickstart test.en | seq2seq score - --reference test.pt",
             "seq2seq score output.txt --reference reference.txt --metrics bleu chrf ter exact",
-            "seq2seq score output.txt --reference reference.txt --lowercase",
-            "seq2seq score output.txt --reference reference.txt --format json",
+            "seq2seq score output.txt --reference one.txt --reference other.txt --format json",
+            "seq2seq score output.txt --reference reference.txt --bleu-tokenizer intl --lowercase",
         ),
     ),
     Verb(

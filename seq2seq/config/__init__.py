@@ -27,6 +27,7 @@ __all__ = [
     "flatten",
     "from_mapping",
     "load",
+    "paths_of",
     "plain",
     "read",
     "settle",
@@ -133,6 +134,15 @@ def differences(old: T, new: T) -> list[str]:
         for key in before | after
         if before.get(key) != after.get(key)
     ]
+
+
+def paths_of(settings: object) -> list[str]:
+    """Returns the paths that a section names, in the order of its keys."""
+    values = [
+        getattr(settings, key.name) for key in keys_of(type(settings)).values() if key.is_path
+    ]
+    listed = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [path for paths in listed for path in paths if path]
 
 
 def describe(cls: type) -> list[tuple[str, str, str, str]]:

@@ -10,6 +10,27 @@ from seq2seq.config.keys import shown
 from seq2seq.errors import ConfigError, nearest
 
 
+class WrittenInt(int):
+    """A whole number that knows how it was written: as a text, ``007`` is not ``7``."""
+
+    written: str
+
+
+class WrittenFloat(float):
+    """A number that knows how it was written: as a text, ``1.10`` is not ``1.1``."""
+
+    written: str
+
+
+def _with_text(number: object, text: str) -> object:
+    """Returns a number that knows how it was written; anything else as it is."""
+    for plain, kind in ((int, WrittenInt), (float, WrittenFloat)):
+        if type(number) is plain:
+            number = kind(number)
+            number.written = text
+    return number
+
+
 class Loader(yaml.SafeLoader):
     """Reads YAML strictly: no key twice, no aliases, and ``no`` is Norwegian rather than false."""
 
@@ -37,6 +58,8 @@ class Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
             if isinstance(value, int) and value.bit_length() > 64:
                 raise ValueError
+            if isinstance(node, yaml.ScalarNode):
+                return _with_text(value, node.value)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             problem = f"cannot be read as {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None

@@ -1,7 +1,6 @@
 """The keys of a configuration: the fields of its classes, with types, defaults and help."""
 
 import functools
-import reprlib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import docstring_parser
 
-from seq2seq.errors import OneOf
+from seq2seq.errors import IsPath, OneOf, brief
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +21,8 @@ class Key:
     default: object
     """A value, or ``MISSING`` where the user must give one."""
     owner: type
+    is_path: bool = False
+    """Whether it holds a path, or several: the home folder stands in place of ``~``."""
 
     @property
     def name(self) -> str:
@@ -60,8 +61,13 @@ def keys_of(cls: type) -> dict[str, Key]:
         if field.default_factory is not MISSING:
             default = field.default_factory()
         if field.init:
-            annotation = at_present(hints[field.name])
-            key = Key(field=field.name, annotation=annotation, default=default, owner=cls)
+            key = Key(
+                field=field.name,
+                annotation=at_present(hints[field.name]),
+                default=default,
+                owner=cls,
+                is_path=any(isinstance(mark, IsPath) for mark in _marks(hints[field.name])),
+            )
             keys[key.name] = key
     return keys
 
@@ -97,6 +103,13 @@ def at_present(annotation: Any) -> Any:  # noqa: ANN401
     if origin is tuple:
         return tuple[present]  # type: ignore[valid-type]
     return typing.Union[present] if len(members(annotation)) > 1 else annotation  # noqa: UP007
+
+
+def _marks(annotation: object) -> Iterator[object]:
+    """Yields what types are annotated with, anywhere in a type."""
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in typing.get_args(annotation):
+        yield from _marks(inner)
 
 
 def members(annotation: object) -> tuple[Any, ...]:
@@ -144,6 +157,4 @@ def shown(value: object) -> str:
     """Returns a value for a message: short, and on one line."""
     if isinstance(value, Mapping):
         return f"a section with keys {', '.join(map(as_text, value)) or 'none'}"
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = 80
-    return short.repr(value)
+    return brief(value)

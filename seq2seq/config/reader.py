@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from seq2seq.config.keys import Key, keys_of, shown, walk
 from seq2seq.config.values import checked, from_words
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, at_home
 
 T = TypeVar("T")
 # An origin is what stands before the dotted key in a message: "de-en.yaml: " or "--".
@@ -53,7 +53,8 @@ class Reader:
         if value is None and key.optional:
             return Found(None, self.origin)
         if key.section is None:
-            return Found(checked(key.annotation, value, self.origin + path), self.origin)
+            found = checked(key.annotation, value, self.origin + path)
+            return Found(_at_home(found) if key.is_path else found, self.origin)
         if isinstance(value, Mapping):
             return self.read(key.section, value, f"{path}.")
         if value is None:  # a section of which every line is commented out
@@ -79,6 +80,13 @@ class Reader:
         near = difflib.get_close_matches(name, names.values(), n=1)
         alike = [path for path in names if names[path] in near]
         return next(iter(difflib.get_close_matches(prefix + written, alike, n=1, cutoff=0)), None)
+
+
+def _at_home(paths: object) -> object:
+    """Returns a path, or several, with the home folder in place of ``~``."""
+    if isinstance(paths, tuple):
+        return tuple(map(_at_home, paths))
+    return at_home(paths) if isinstance(paths, str) else paths
 
 
 def merge(early: Tree, late: Tree) -> Tree:

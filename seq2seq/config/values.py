@@ -2,9 +2,11 @@
 
 import functools
 import math
+import os
 import typing
 from collections.abc import Hashable, Mapping
 from dataclasses import is_dataclass
+from numbers import Integral, Real
 from typing import Literal
 
 import yaml
@@ -17,6 +19,7 @@ from seq2seq.errors import ConfigError, nearest
 
 def checked(annotation: object, value: object, where: str) -> object:
     """Returns ``value`` as the type that its field declares."""
+    value = _of_kind(annotation, value)
     if isinstance(value, str) and str in members(annotation):
         return value  # text stays text, also where it reads "null"
     if not _misfit(annotation, value):
@@ -33,6 +36,23 @@ def checked(annotation: object, value: object, where: str) -> object:
         f"{where}: must be {_accepted(annotation)}, got {shown(value)}"
         f"{_nearest_choice(annotation, value)}"
     )
+
+
+def _of_kind(annotation: object, value: object) -> object:
+    """Returns a number or a path as text where text is meant, and as a plain number elsewhere."""
+    if isinstance(value, list | tuple):
+        inner = next((kind for kind in members(annotation) if typing.get_args(kind)), None)
+        kinds = typing.get_args(inner) or (None,)
+        return [_of_kind(kinds[0], item) for item in value]
+    if isinstance(value, os.PathLike) and str in members(annotation):
+        return os.fspath(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    number = int(value) if isinstance(value, Integral) else float(value)
+    meant = type(number) in members(annotation) or str not in members(annotation)
+    if meant or number != number or abs(number) == math.inf:
+        return number
+    return getattr(value, "written", str(number))
 
 
 def _misfit(annotation: object, value: object) -> bool:

@@ -1,8 +1,9 @@
 """Files that are made once and found again: written under another name until they are whole."""
 
 import logging
+import math
 import os
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,9 +45,25 @@ def draft(path: Path) -> Iterator[Path]:
 
 
 def clear_leftovers(cache: Path, age: float = LEFTOVER_SECONDS) -> None:
-    """Removes drafts of processes that were killed: those not written to for ``age`` seconds."""
-    for leftover in sorted(cache.glob("*.tmp-*")):
+    """Removes drafts of processes that were killed: those not written to for ``age`` seconds.
+
+    By the clock of the file system, which may be another machine's; 0 removes all.
+    """
+    leftovers = sorted(cache.glob("*.tmp-*"))
+    now = _now_in(cache) if leftovers and age else math.inf
+    for leftover in leftovers:
         with suppress(OSError):  # another process was faster, or it is another user's
-            if time.time() - leftover.stat().st_mtime >= age:
+            if now - leftover.stat().st_mtime >= age:
                 leftover.unlink()
                 log.info("removed %s, left over from an interrupted encoding", leftover)
+
+
+def _now_in(folder: Path) -> float:
+    """Returns the time that a file gets which is written now; before all others if none can be."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"now")
+            probe.flush()
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return -math.inf

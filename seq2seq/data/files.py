@@ -14,11 +14,11 @@ import reprlib
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal, cast
 
 from seq2seq.errors import DataError, nearest
 
@@ -120,7 +120,7 @@ def _reading(path: str | Path, empty: bool = False) -> Iterator[BufferedReader]:
         if magic.startswith(ZSTANDARD_MAGIC):
             raise DataError(f"{name} is packed by zstd, only gzip is read; unpack it with zstd -d")
         packed = magic.startswith(GZIP_MAGIC) or (magic and name.endswith(".gz"))
-        stream = _unpacked(file) if packed else file
+        stream = BufferedReader(cast(Any, _Unpacked(file))) if packed else file
         head = stream.peek(SNIFFED_BYTES)[:SNIFFED_BYTES]
         if not head and not empty:
             raise DataError(f"{name} is empty; at least one line is needed")
@@ -129,8 +129,29 @@ def _reading(path: str | Path, empty: bool = False) -> Iterator[BufferedReader]:
         yield stream
 
 
-def _unpacked(file: BufferedReader) -> BufferedReader:
-    return BufferedReader(gzip.GzipFile(fileobj=file))
+class _Available:
+    """A file of which a block is what has arrived; gzip would wait until one is full."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = file
+
+    def read(self, size: int) -> bytes:
+        return self.file.read1(size)
+
+
+class _Unpacked(RawIOBase):
+    """What a gzip-compressed file holds, as soon as it has arrived."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.gzip = gzip.GzipFile(fileobj=cast(IO[bytes], _Available(file)))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        block = self.gzip.read1(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
 
 
 @contextmanager
@@ -138,7 +159,7 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
     """Opens a file and tells each failure of the system or of gzip in one line."""
     name = _name(path)
     try:
-        with nullcontext(_stdin()) if path == STANDARD_INPUT else open(path, "rb") as file:
+        with _stdin() if path == STANDARD_INPUT else open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:
         siblings = [entry.name for entry in Path(path).parent.glob("*")]
@@ -155,8 +176,11 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
 def _stdin() -> BufferedReader:
     if sys.stdin is None or sys.stdin.closed:
         raise DataError("standard input is closed; give a file, or text through a pipe")
-    stream = sys.stdin.buffer
-    return stream if isinstance(stream, BufferedReader) else BufferedReader(BytesIO(stream.read()))
+    try:
+        # Not Python's own reader: what waits in another thread for a line would lock it at the end.
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):  # a program has put something else there
+        return BufferedReader(BytesIO(sys.stdin.buffer.read()))
 
 
 def _like_utf16(head: bytes) -> bool:

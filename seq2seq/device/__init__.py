@@ -7,10 +7,12 @@ import os
 
 import torch
 
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, require_name
 
 GRAPHS = "cuda-graphs"
 """The name of a CUDA device on which search steps and updates are replayed as CUDA graphs."""
+DEVICES = ("auto", "cpu", "cuda", GRAPHS)
+"""What a device may be called in settings."""
 KERNELS = 32
 """Compiled kernels that oneDNN keeps."""
 TENSOR_CORES = (7, 0)
@@ -21,8 +23,9 @@ def pick_device(name: str, key: str) -> torch.device:
     """Returns the device that the setting ``key`` names.
 
     Raises:
-        ConfigError: There is no such device here.
+        ConfigError: There is no such device here, or none of that name.
     """
+    require_name(name, key, DEVICES)
     if name in ("cuda", GRAPHS) and not torch.cuda.is_available():
         raise ConfigError(f"{key}: {name}, but torch finds no CUDA device; accepted here: cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -3,11 +3,18 @@
 BLEU, chrF and TER are sacreBLEU's (Post 2018, "A Call for Clarity in Reporting BLEU Scores"). The
 error rates of transduction are those of the SIGMORPHON 2020 shared task on grapheme-to-phoneme
 conversion (Gorman et al. 2020), where each line is a word; their distances are rapidfuzz's.
+
+A hypothesis has one reference, or several of which any is right. That task leaves out words with
+several pronunciations, so it has no rule for them; ours is that a line is right if it equals any of
+its references, and that edits, and the length they are divided by, are those of the nearest one.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import cache
+from itertools import chain, zip_longest
+from typing import Any, Literal, TypeAlias
 
 import rapidfuzz
 from rapidfuzz.distance import Levenshtein
@@ -15,14 +22,18 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from seq2seq.errors import DataError
-from seq2seq.lists import as_texts
+from seq2seq.errors import DataError, as_list, as_texts
+from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
+from seq2seq.evaluation.scripts import HAN, HANGUL, KANA, script_of
+from seq2seq.measures import AUTO
 
-Texts: TypeAlias = str | Sequence[str]
+Texts: TypeAlias = str | Iterable[str]
 """Texts of a corpus; a plain string is one text."""
-BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
+References: TypeAlias = str | Iterable[str | Sequence[str]]
+"""For each hypothesis its reference, or several of which any is right."""
 Unit = Literal["symbol", "character"]
 """What edits are counted in: symbols parted by spaces, or characters."""
+log = logging.getLogger("seq2seq")
 
 
 @dataclass(frozen=True)
@@ -45,21 +56,23 @@ class Score:
 
 
 def bleu(
-    hypotheses: Texts,
-    references: Texts,
-    *,
-    lowercase: bool = False,
-    tokenize: BleuTokenizer = "13a",
+    hypotheses: Texts, references: References, *, lowercase: bool = False, tokenize: str = AUTO
 ) -> Score:
     """Scores by the precision of word n-grams (Papineni et al. 2002).
 
+    Words are what ``tokenize``, one of sacreBLEU's tokenizers, makes of the texts; ``auto`` is 13a
+    unless the references' script asks for another, which is told.
+
     Raises:
         DataError: The two sides differ in number, or are empty.
+        ConfigError: There is no such tokenizer, or it cannot be used here.
     """
-    return _sacrebleu(BLEU(lowercase=lowercase, tokenize=tokenize), hypotheses, references)
+    hypotheses, expected = require_pairs(hypotheses, references)
+    name = pick_tokenizer(tokenize, chain.from_iterable(expected))
+    return _sacrebleu(BLEU(lowercase=lowercase, tokenize=name), hypotheses, expected)
 
 
-def chrf(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
+def chrf(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
     """Scores by the F-score of character n-grams (Popović 2015).
 
     Raises:
@@ -68,44 +81,56 @@ def chrf(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sc
     return _sacrebleu(CHRF(lowercase=lowercase), hypotheses, references)
 
 
-def ter(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
+def ter(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
     """Returns the edits, shifts included, per 100 reference words (Snover et al. 2006).
 
     Less is better. As everywhere here, case counts unless ``lowercase``; sacreBLEU's own TER
-    lowercases by default.
+    lowercases by default. Of Chinese and Japanese references, Han characters are words (sacreBLEU's
+    support of Asian languages, as the signature tells).
 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    return _sacrebleu(TER(case_sensitive=not lowercase), hypotheses, references)
+    hypotheses, expected = require_pairs(hypotheses, references)
+    script = script_of(chain.from_iterable(expected))
+    asian = script in (HAN, KANA)
+    if script not in (None, HAN, KANA, HANGUL):
+        _tell_of_long_words("TER", script)
+    metric = TER(case_sensitive=not lowercase, normalized=asian, asian_support=asian)
+    return _sacrebleu(metric, hypotheses, expected)
 
 
-def exact_match(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Returns the percentage of hypotheses that equal their reference.
+def exact_match(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
+    """Returns the percentage of hypotheses that equal their reference, or one of several.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong, lines = _differing(hypotheses, references, lowercase)
-    return Score("exact", 100 * (lines - wrong) / lines, _signature(lines, lowercase))
+    wrong, expected = _differing(hypotheses, references, lowercase)
+    lines = len(expected)
+    return Score("exact", 100 * (lines - wrong) / lines, _signature(expected, lowercase))
 
 
-def wer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
-    """Returns the percentage of lines, each a word, that are not their reference; less is better.
+def wer(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
+    """Returns the percentage of lines, each a word, that are none of their references.
+
+    Less is better.
 
     Not the word error rate of speech recognition, which counts edits of words inside a line.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong, lines = _differing(hypotheses, references, lowercase)
-    return Score("WER", 100 * wrong / lines, _signature(lines, lowercase, "unit:line"))
+    wrong, expected = _differing(hypotheses, references, lowercase)
+    signature = _signature(expected, lowercase, "unit:line")
+    return Score("WER", 100 * wrong / len(expected), signature)
 
 
-def per(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
+def per(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
     """Returns the edits per 100 reference symbols, which spaces part; less is better.
 
-    Edits and symbols are summed over the corpus first, so that long lines weigh more.
+    Edits and symbols are summed over the corpus first, so that long lines weigh more. Of several
+    references the :func:`nearest` counts.
 
     Raises:
         DataError: The two sides differ in number, or are empty.
@@ -113,7 +138,7 @@ def per(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Sco
     return _error_rate("PER", "symbol", hypotheses, references, lowercase)
 
 
-def cer(hypotheses: Texts, references: Texts, *, lowercase: bool = False) -> Score:
+def cer(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
     """Returns the edits per 100 reference characters, as :func:`per` does; less is better.
 
     Characters are Unicode's code points as they stand: a composed letter is not a decomposed one.
@@ -129,56 +154,104 @@ def split_line(line: str, unit: Unit) -> list[str]:
     return [symbol for symbol in line.split(" ") if symbol] if unit == "symbol" else list(line)
 
 
-def _sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Texts, references: Texts) -> Score:
-    hypotheses, references = require_pairs(hypotheses, references)
-    result = metric.corpus_score(hypotheses, [references])
+def nearest(hypothesis: str, references: Sequence[str], unit: Unit) -> str:
+    """Returns the reference that is the fewest edits away; of such, the longest.
+
+    The same text as the hypothesis comes before others that are no edits away.
+    """
+    if len(references) == 1:
+        return references[0]
+    found = split_line(hypothesis, unit)
+
+    def distance(reference: str) -> tuple[int, bool, int]:
+        expected = split_line(reference, unit)
+        edits = Levenshtein.distance(expected, found)
+        return edits, reference != hypothesis, -len(expected)
+
+    return min(references, key=distance)
+
+
+def _sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Texts, references: References) -> Score:
+    hypotheses, expected = require_pairs(hypotheses, references)
+    # One list for the first references, one for the second ones; None where there is none.
+    lists: Any = [list(texts) for texts in zip_longest(*expected)]
+    result = metric.corpus_score(hypotheses, lists)
     return Score(result.name, result.score, metric.get_signature().format())
 
 
-def _differing(hypotheses: Texts, references: Texts, lowercase: bool) -> tuple[int, int]:
-    """Returns how many hypotheses are not their reference, and how many there are."""
-    hypotheses, references = require_pairs(hypotheses, references)
-    pairs = zip(_fold(hypotheses, lowercase), _fold(references, lowercase), strict=True)
-    return sum(hypothesis != reference for hypothesis, reference in pairs), len(references)
+@cache  # validation scores the same references again and again
+def _tell_of_long_words(name: str, script: str) -> None:
+    log.warning(
+        "%s counts words between spaces, and %s script has hardly any spaces; chrF and CER count "
+        "characters",
+        *(name, script),
+    )
+
+
+def _differing(
+    hypotheses: Texts, references: References, lowercase: bool
+) -> tuple[int, list[tuple[str, ...]]]:
+    """Returns how many hypotheses are none of their references, and these."""
+    hypotheses, expected = require_pairs(hypotheses, references)
+    sides = _folded(hypotheses, expected, lowercase)
+    return sum(hypothesis not in accepted for hypothesis, accepted in sides), expected
 
 
 def _error_rate(
-    name: str, unit: Unit, hypotheses: Texts, references: Texts, lowercase: bool
+    name: str, unit: Unit, hypotheses: Texts, references: References, lowercase: bool
 ) -> Score:
-    hypotheses, references = require_pairs(hypotheses, references)
-    found, expected = (
-        [split_line(line, unit) for line in _fold(side, lowercase)]
-        for side in (hypotheses, references)
-    )
-    edits = sum(map(Levenshtein.distance, expected, found))
-    length = sum(map(len, expected))
+    hypotheses, several = require_pairs(hypotheses, references)
+    edits = length = 0
+    for hypothesis, accepted in _folded(hypotheses, several, lowercase):
+        expected = split_line(nearest(hypothesis, accepted, unit), unit)
+        edits += Levenshtein.distance(expected, split_line(hypothesis, unit))
+        length += len(expected)
     # As sacreBLEU's TER: where all references are empty, any output is all wrong.
     value = 100 * edits / length if length else 100.0 * bool(edits)
     details = (f"unit:{unit}", f"rapidfuzz:{rapidfuzz.__version__}")
-    return Score(name, value, _signature(len(references), lowercase, *details))
+    return Score(name, value, _signature(several, lowercase, *details))
 
 
-def _fold(lines: Sequence[str], lowercase: bool) -> list[str]:
-    return [line.lower() for line in lines] if lowercase else list(lines)
+def _folded(
+    hypotheses: Sequence[str], references: Sequence[tuple[str, ...]], lowercase: bool
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields each hypothesis with its references, without case if asked to."""
+    for hypothesis, accepted in zip(hypotheses, references, strict=True):
+        if lowercase:
+            yield hypothesis.lower(), tuple(text.lower() for text in accepted)
+        else:
+            yield hypothesis, accepted
 
 
-def _signature(lines: int, lowercase: bool, *details: str) -> str:
+def _signature(references: Sequence[tuple[str, ...]], lowercase: bool, *details: str) -> str:
+    """Returns how a score was computed; the number of references as in sacreBLEU, unless one."""
+    numbers = {len(accepted) for accepted in references}
+    several = () if numbers == {1} else (f"nrefs:{'var' if len(numbers) > 1 else numbers.pop()}",)
     case = "lc" if lowercase else "mixed"
-    return "|".join((f"n:{lines}", f"case:{case}", *details))
+    return "|".join((f"n:{len(references)}", *several, f"case:{case}", *details))
 
 
-def require_pairs(hypotheses: Texts, references: Texts) -> tuple[Sequence[str], Sequence[str]]:
-    """Returns both sides as lists of texts.
+def require_pairs(
+    hypotheses: Texts, references: References
+) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Returns hypotheses, and for each its references.
 
     Raises:
-        DataError: The two sides differ in number, or are empty.
+        DataError: The two sides differ in number, or are empty, or a hypothesis has no reference.
     """
-    hypotheses, references = as_texts(hypotheses), as_texts(references)
-    if len(hypotheses) != len(references):
+    hypotheses = as_texts(hypotheses, "hypotheses")
+    rows = as_list([references] if isinstance(references, str) else references, "references")
+    expected = [
+        tuple(as_texts(row, f"references: row {number:,}")) for number, row in enumerate(rows)
+    ]
+    if len(hypotheses) != len(expected):
         raise DataError(
-            f"cannot score: {len(hypotheses):,} hypotheses, {len(references):,} references; "
+            f"cannot score: {len(hypotheses):,} hypotheses, {len(expected):,} references; "
             "each hypothesis needs the reference of the same line"
         )
-    if not references:
+    if not expected:
         raise DataError("cannot score: there are no hypotheses")
-    return hypotheses, references
+    if () in expected:
+        number = expected.index(()) + 1
+        raise DataError(f"cannot score: hypothesis {number:,} has no reference; it needs one")
+    return hypotheses, expected

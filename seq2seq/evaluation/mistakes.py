@@ -8,10 +8,21 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from seq2seq.errors import DataError
-from seq2seq.evaluation.metrics import Score, Unit, cer, per, require_pairs, split_line, wer
+from seq2seq.errors import DataError, as_texts, require_name
+from seq2seq.evaluation.metrics import (
+    References,
+    Score,
+    Texts,
+    Unit,
+    cer,
+    nearest,
+    per,
+    require_pairs,
+    split_line,
+    wer,
+)
 from seq2seq.evaluation.plots.style import INVISIBLE
-from seq2seq.lists import aligned, as_texts, width
+from seq2seq.lists import aligned, width
 
 RATES: dict[Unit, tuple[str, Callable[..., Score]]] = {
     "symbol": ("PER", per),
@@ -33,7 +44,7 @@ class Confusion(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """A line that is not its reference."""
+    """A line that is not its reference; of several references, the nearest."""
 
     source: str
     reference: str
@@ -90,12 +101,12 @@ class Mistakes:
 
 
 def find_mistakes(
-    sources: str | Sequence[str],
-    hypotheses: str | Sequence[str],
-    references: str | Sequence[str],
+    sources: Texts,
+    hypotheses: Texts,
+    references: References,
     unit: Unit,
 ) -> Mistakes:
-    """Aligns each hypothesis with its reference, with as few edits as possible.
+    """Aligns each hypothesis with its nearest reference, with as few edits as possible.
 
     Where several alignments have as few, rapidfuzz's is taken: counts of single confusions depend
     on that, their sum does not, and is the one that :func:`per` or :func:`cer` divides.
@@ -103,16 +114,19 @@ def find_mistakes(
     Raises:
         DataError: The sides differ in number, or are empty.
     """
-    sources = as_texts(sources)
-    hypotheses, references = require_pairs(hypotheses, references)
-    if len(sources) != len(references):
+    require_name(unit, "unit", RATES)
+    sources = as_texts(sources, "sources")
+    hypotheses, several = require_pairs(hypotheses, references)
+    if len(sources) != len(several):
         raise DataError(
-            f"cannot find mistakes: {len(sources):,} sources, {len(references):,} references; "
+            f"cannot find mistakes: {len(sources):,} sources, {len(several):,} references; "
             "each reference needs the source of the same line"
         )
+    pairs = zip(hypotheses, several, strict=True)
+    expected = [nearest(hypothesis, accepted, unit) for hypothesis, accepted in pairs]
     confusions: Counter[tuple[str, str]] = Counter()
     worst = []
-    for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True):
+    for source, hypothesis, reference in zip(sources, hypotheses, expected, strict=True):
         edits = list(_edits(split_line(reference, unit), split_line(hypothesis, unit)))
         confusions.update(edits)
         if hypothesis != reference:
@@ -120,7 +134,7 @@ def find_mistakes(
     return Mistakes(
         confusions=[Confusion(*pair, times) for pair, times in confusions.most_common()],
         worst=sorted(worst, key=lambda miss: -miss.edits),
-        by_length=_by_length(sources, hypotheses, references, unit),
+        by_length=_by_length(sources, hypotheses, expected, unit),
         unit=unit,
     )
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from seq2seq import config as configuration
-from seq2seq.errors import CheckpointError, ConfigError, nearest
+from seq2seq.errors import CheckpointError, ConfigError, as_path, at_home, nearest
 from seq2seq.training.checkpoint import Checkpoints
-from seq2seq.training.journal import Row, log_to, read_history
+from seq2seq.training.journal import METRICS, Row, log_to, read_history
 
 try:
     import fcntl
@@ -48,17 +48,21 @@ class Run:
         return ", ".join(shown)
 
     @classmethod
-    def of(cls, folder: Path) -> "Run":
+    def of(cls, folder: str | os.PathLike[str]) -> "Run":
         """Reads what a run folder tells of its training.
 
         Raises:
-            CheckpointError: All checkpoints are damaged.
+            CheckpointError: It is no run folder, or all checkpoints are damaged.
         """
+        folder = as_path(folder, "folder")
+        read_mapping(folder)
         latest = Checkpoints(folder / CHECKPOINTS).latest()
         best_step = latest.state["best_step"] if latest else None
         history = read_history(folder)
         validations = [row for row in history if "valid_loss" in row]
         best = next((row for row in validations if row["step"] == best_step), {})
+        if best_step is not None and not best:
+            log.warning("%s: has no scores of step %d, the best", folder / METRICS, best_step)
         return cls(folder, best, history)
 
 
@@ -70,7 +74,8 @@ def read_mapping(folder: Path) -> Mapping[Any, object]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        beside = [run.name for run in folder.parent.glob("*") if (run / CONFIG).is_file()]
+        # Not is_file, which fails where a folder beside it is closed to this user.
+        beside = [run.name for run in folder.parent.glob("*") if os.path.isfile(run / CONFIG)]
         what = "is not a run folder" if folder.exists() else "does not exist"
         raise CheckpointError(
             f"{folder}: {what}; expected a folder with {CONFIG} that `seq2seq train` wrote"
@@ -182,13 +187,15 @@ def begin(config: object, folder: Path, hashes: Mapping[str, str]) -> None:
 def write_config(config: object, folder: Path) -> None:
     """Writes the configuration at once: without it the folder is no run any more.
 
-    Its hash stands in the provenance, so that a change by another hand is seen.
+    Its hash stands in the provenance, so that a change by another hand is seen; and the directory,
+    in which its relative paths begin.
     """
     content = configuration.dump(config).encode()
     path = folder / PROVENANCE
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         facts["config"] = hashlib.sha256(content).hexdigest()
+        facts["directory"] = os.getcwd()
         _write(path, json.dumps(facts, indent=1).encode())
     except (OSError, ValueError, TypeError):
         log.warning("%s: cannot be used; changes of %s will not be seen", path, CONFIG)
@@ -219,6 +226,18 @@ def begun_hashes(folder: Path) -> dict[str, str]:
         ) from error
 
 
+def trained_in(folder: Path) -> Path:
+    """Returns the directory in which the relative paths of a run's configuration begin.
+
+    That from which it was trained last; the current one where an earlier version did not tell.
+    """
+    try:
+        told = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["directory"]
+        return Path(told)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Path.cwd()
+
+
 def _versions() -> dict[str, str]:
     """Returns the versions of what the outcome depends on."""
     names = ("seq2seq-toolkit", "torch", "sentencepiece", "datasets", "sacrebleu", "numpy")
@@ -236,8 +255,13 @@ def _version(name: str) -> str:
 def user_cache() -> Path:
     """Returns where encoded data are kept."""
     named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(at_home(named)) / "seq2seq"
     try:
-        base = Path(named) if named else Path.home() / ".cache"
-    except RuntimeError:  # a user without a home, as in containers
+        base = Path.home() / ".cache"
+        usable = base.exists() or os.access(base.parent, os.W_OK)
+    except RuntimeError:
+        usable = False
+    if not usable:  # a user without a home, as in containers, or with / for one
         base = Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
     return base / "seq2seq"

@@ -26,11 +26,13 @@ def load_model(model: nn.Module, folder: Path, checkpoint: str, device: str) -> 
     Raises:
         CheckpointError: The checkpoint is missing, damaged, or another model's; or the pipeline or
             the configuration is not what it was trained with.
+        ConfigError: There is no such device.
     """
+    place = pick_device(device, "device")
     found = Checkpoints(folder / CHECKPOINTS, training=False).get(checkpoint)
     require_own(folder, found)
     load_weights(model, found)
-    model.to(pick_device(device, "device")).eval()
+    model.to(place).eval()
 
 
 def belongings(folder: Path) -> dict[str, Any]:

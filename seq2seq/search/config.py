@@ -1,6 +1,5 @@
 """How a text is searched for, and how tokens are drawn: settings, and the table of strategies."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -9,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from seq2seq.errors import OneOf, require, require_name
+from seq2seq.errors import OneOf, require, require_kinds, require_name
 from seq2seq.tensors import Padded
 
 MOST_BEAMS = 10_000
@@ -43,9 +42,9 @@ class SamplingConfig:
     """Tokens that count as recent."""
 
     def __post_init__(self) -> None:
+        require_kinds(self)
         for key, least in (("temperature", 0), ("repetition_penalty", 1)):
             require(getattr(self, key) >= least, key, f"at least {least}", getattr(self, key))
-            require(math.isfinite(getattr(self, key)), key, "finite", getattr(self, key))
         require(self.top_k >= 0, "top_k", "at least 0", self.top_k)
         require(0 < self.top_p <= 1, "top_p", "in (0, 1]", self.top_p)
         require(0 <= self.min_p < 1, "min_p", "in [0, 1)", self.min_p)
@@ -77,6 +76,7 @@ class SearchConfig:
     """How tokens are drawn, where `strategy` is `sampling`."""
 
     def __post_init__(self) -> None:
+        require_kinds(self)
         require_name(self.strategy, "strategy", STRATEGIES)
         require(self.seed >= 0, "seed", "at least 0", self.seed)
         require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)

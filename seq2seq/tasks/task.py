@@ -4,6 +4,7 @@ A task is one folder. It brings its configuration, its material (what the data a
 how a model learns from it), its use (what a trained run does), its evaluation, and its verbs.
 """
 
+import glob
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,15 +24,15 @@ from seq2seq.device import (
     use_deterministic_kernels,
 )
 from seq2seq.device.cores import Watch, use_threads
-from seq2seq.errors import CheckpointError, ConfigError, require_name
+from seq2seq.errors import CheckpointError, ConfigError, DataError, require_name
 from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
 from seq2seq.runs.describe import summary
-from seq2seq.runs.folder import CONFIG, read_mapping, user_cache
+from seq2seq.runs.folder import CONFIG, read_mapping, trained_in, user_cache
 from seq2seq.runs.loading import belongings, require_own
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
-from seq2seq.training.journal import report_to
+from seq2seq.training.journal import METRICS, read_history, report_to
 from seq2seq.training.loader import BatchOrder
 from seq2seq.training.trainer import Trainer, Validator
 
@@ -61,7 +62,10 @@ class DataPlaces(Protocol):
 
 @runtime_checkable
 class TaskConfig(Protocol):
-    """The configuration of a run: a frozen dataclass with these fields, and the task's own."""
+    """The configuration of a run: a frozen dataclass with these fields, and the task's own.
+
+    Texts in it that are paths are annotated with :data:`seq2seq.errors.PathText`.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -101,7 +105,10 @@ class Saved(Protocol):
 
 @runtime_checkable
 class Use(Protocol):
-    """A trained run, ready for use: a translator, a generator, whatever the task is for."""
+    """A trained run, ready for use: a translator, a generator, whatever the task is for.
+
+    It can be copied and pickled, and answers afterwards as before.
+    """
 
     @property
     def models(self) -> Sequence[nn.Module]:
@@ -112,6 +119,8 @@ class Use(Protocol):
 ConfigT = TypeVar("ConfigT", bound=TaskConfig)
 PipelineT = TypeVar("PipelineT", bound=Saved)
 KindT = TypeVar("KindT")
+SectionT = TypeVar("SectionT")
+OpenedT = TypeVar("OpenedT")
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,13 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
     """The data of one experiment, and what is made of them."""
 
     config: ConfigT
+
+    def settled(self, begun: object) -> "Material[ConfigT, PipelineT]":
+        """Returns the same with what the data decide about written into the configuration.
+
+        ``begun`` is the configuration with which a run goes on, or None where it begins.
+        """
+        return self
 
     @abstractmethod
     def fingerprints(self) -> dict[str, str]:
@@ -187,6 +203,14 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:
+            if rows := read_history(folder):
+                log.warning(
+                    "%s: there is no checkpoint of the %d updates that %s tells of; training "
+                    "begins anew",
+                    folder,
+                    rows[-1]["step"],
+                    METRICS,
+                )
             log.info("data: %s", ready.facts)
             for line in summary(ready.model):
                 log.info("%s", line)
@@ -200,7 +224,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
     def cache(self) -> Path:
         """Where encoded data are kept."""
         named = self.config.data.cache
-        return Path(named).expanduser() if named else user_cache()
+        return Path(named) if named else user_cache()
 
 
 @runtime_checkable
@@ -300,6 +324,51 @@ def read_config_of(kind: type[KindT], folder: Path) -> KindT:
             "any run"
         )
     return config
+
+
+def data_folder(config: TaskConfig, run: Path, where: object) -> Path:
+    """Returns the folder in which a run's relative paths of some data, ``where``, begin.
+
+    Where the run was trained, from wherever it is used; if none of them is there, as after the
+    project has moved, where it is used.
+    """
+    here = Path(config.data.folder)
+    then = trained_in(run) / here
+    if then == Path.cwd() / here:
+        return here
+    paths = configuration.paths_of(where)
+    return here if _any_in(here, paths) and not _any_in(then, paths) else then
+
+
+def _any_in(folder: Path, paths: Sequence[str]) -> bool:
+    """Tells whether a folder has one of some files, which may be patterns."""
+    return any(
+        (folder / path).exists() or any(glob.iglob(path, root_dir=folder, recursive=True))
+        for path in paths
+    )
+
+
+def open_own(
+    config: TaskConfig, run: Path, where: SectionT, opener: Callable[[SectionT, Path], OpenedT]
+) -> OpenedT:
+    """Opens data that a run's configuration names; from another directory, says where they are.
+
+    Raises:
+        DataError: They cannot be used; says, too, where else they were looked for.
+    """
+    folder, named_folder = data_folder(config, run, where), config.data.folder
+    here, then = Path.cwd() / named_folder, trained_in(run) / named_folder
+    if folder == then:
+        log.info("relative paths of data begin in %s, where %s was trained", then, run)
+    elif here != then:
+        log.info("%s was trained with data in %s, which are read in %s now", run, then, here)
+    try:
+        return opener(where, folder)
+    except DataError as error:
+        if _any_in(folder, configuration.paths_of(where)):
+            raise
+        looked = dict.fromkeys(map(str, (then, here)))
+        raise DataError(f"{error}; looked in {' and '.join(looked)}") from error
 
 
 def write_samples(folder: Path, text: str) -> None:

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from seq2seq.measures import METRICS
+from seq2seq.errors import require_name
+from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS
 
 
 class Verb(NamedTuple):
@@ -40,8 +41,13 @@ def output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "jsonl"), default="text")
 
 
-def metric_options(parser: argparse.ArgumentParser, metrics: Sequence[str], default: str) -> None:
-    """Adds the options of everything that compares texts with references."""
+def metric_options(
+    parser: argparse.ArgumentParser, metrics: Sequence[str], default: str, tokenizer: str
+) -> None:
+    """Adds the options of everything that compares texts with references.
+
+    ``default`` and ``tokenizer`` say what happens without ``--metrics``, ``--bleu-tokenizer``.
+    """
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -50,8 +56,34 @@ def metric_options(parser: argparse.ArgumentParser, metrics: Sequence[str], defa
         metavar="NAME",
         help=f"some of {', '.join(METRICS)}; default: {default}",
     )
+    parser.add_argument(
+        "--bleu-tokenizer",
+        type=_tokenizer,
+        metavar="NAME",
+        help="what cuts texts into the words that BLEU counts: one of sacreBLEU's, such as 13a, "
+        "intl, zh, char (a wrong name lists them), or auto, by the script of the references; "
+        f"default: {tokenizer}",
+    )
     parser.add_argument("--lowercase", action="store_true", help="score without case")
     table_option(parser)
+
+
+def _tokenizer(name: str) -> str:
+    """Returns the name of a tokenizer; their table is imported only now."""
+    require_name(name, "--bleu-tokenizer", (AUTO, *BLEU_TOKENIZERS))
+    return name
+
+
+def reference_option(parser: argparse.ArgumentParser, beside: str, required: bool) -> None:
+    """Adds the option for files of references."""
+    parser.add_argument(
+        "--reference",
+        action="append",
+        required=required,
+        metavar="FILE",
+        help=f"one a line, {beside}; may be repeated: of several references any is right, and a "
+        "line that is blank in one of the files is none",
+    )
 
 
 def table_option(parser: argparse.ArgumentParser) -> None:

@@ -3,13 +3,13 @@
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from seq2seq.lists import as_texts
+from seq2seq.errors import as_texts
 from seq2seq.text import storage
 from seq2seq.text.tokenizer import FILE, Tokenizer
 
@@ -34,11 +34,11 @@ class FixedTokenizer(ABC):
     def join(self, tokens: Sequence[str]) -> str:
         """Returns the text of one row of tokens."""
 
-    def encode(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def encode(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns the tokens of each text."""
         return [self.split(text) for text in as_texts(texts)]
 
-    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[str]]:
+    def sample(self, texts: str | Iterable[str], seed: int) -> list[list[str]]:
         """Returns the same as :meth:`encode`: there is only one way to cut."""
         return self.encode(texts)
 

@@ -6,11 +6,25 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
+from operator import index
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, SupportsIndex, cast
 
-from seq2seq.errors import CheckpointError, DataError, OneOf, nearest, require, require_name
-from seq2seq.lists import as_texts, chunks
+from seq2seq.errors import (
+    CheckpointError,
+    DataError,
+    OneOf,
+    PathText,
+    as_list,
+    as_texts,
+    brief,
+    nearest,
+    require,
+    require_kind,
+    require_name,
+    require_text,
+)
+from seq2seq.lists import chunks
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
 from seq2seq.text.normalizers import NORMALIZERS, Normalizers
@@ -44,7 +58,7 @@ class PipelineConfig:
     nfd and nfkd take apart is written composed, and references are composed before scoring."""
     tags: tuple[str, ...] = ()
     """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
-    model_file: str | None = None
+    model_file: PathText | None = None
     """Your own SentencePiece model, used as it is instead of training one."""
     split_digits: bool = False
     """Whether subwords never join digits."""
@@ -100,14 +114,14 @@ def _as_source(texts: str | Iterable[str] | TextSource) -> TextSource:
         return texts
     if isinstance(texts, str):
         return lambda: [texts]
-    if isinstance(texts, Iterator):
-        raise TypeError("texts are read more than once: pass a list or a function, no iterator")
-    return lambda: texts
+    listed = as_list(texts, "texts")  # they are read more than once
+    return lambda: listed
 
 
 def _checked(texts: Iterable[str]) -> Iterator[str]:
-    """Gives back ``texts``, which must be Unicode: half a surrogate pair has no UTF-8."""
+    """Gives back ``texts``, which must be text, and Unicode: half a surrogate pair has no UTF-8."""
     for number, text in enumerate(texts, 1):
+        require_text(text, f"text {number}")
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -269,11 +283,15 @@ class Pipeline:
         rows = cutter([self.normalizers.normalize(rest) for _, rest in pairs])
         return zip((tag for tag, _ in pairs), rows, strict=True)
 
+    def cut_tag(self, text: str) -> tuple[str | None, str]:
+        """Returns the language tag that a text begins with, if any, and the rest of the text."""
+        return _cut_tag(text, self.vocabulary.tag_ids)
+
     def _look_up(self, tag: str | None, row: list[str]) -> list[int]:
         ids = self.vocabulary.ids(row)
         return ids if tag is None else [self.vocabulary.tag_ids[tag], *ids]
 
-    def encode(self, texts: str | Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: str | Iterable[str]) -> list[list[int]]:
         """Returns the ids of each text, without start and end symbols; a plain string is one text.
 
         Raises:
@@ -281,21 +299,27 @@ class Pipeline:
         """
         return [self._look_up(*cut) for cut in self._cut(as_texts(texts), self.tokenizer.encode)]
 
-    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[int]]:
+    def sample(self, texts: str | Iterable[str], seed: int) -> list[list[int]]:
         """Returns ids of randomly drawn subwords, a pure function of both arguments.
 
         Raises:
             DataError: A text is not Unicode.
         """
+        require_kind(seed, int, "seed")
         cutter = partial(self.tokenizer.sample, seed=seed)
         return [self._look_up(*cut) for cut in self._cut(as_texts(texts), cutter)]
 
-    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of each row up to its end symbol; unknown tokens become ⁇."""
+    def decode(self, rows: Iterable[Iterable[SupportsIndex]]) -> list[str]:
+        """Returns the text of each row up to its end symbol; unknown tokens become ⁇.
+
+        Raises:
+            DataError: Something else than rows of ids, or an id that the vocabulary lacks.
+        """
         tags = self.vocabulary.tag_ids.values()
         first, rest = [], []
-        for row in rows:
-            ids = [index for index in takewhile(EOS.__ne__, row) if index not in (PAD, BOS)]
+        for number, given in enumerate(as_list(rows, "rows", "rows of ids")):
+            row = self._ids(given, number)
+            ids = [id_ for id_ in takewhile(EOS.__ne__, row) if id_ not in (PAD, BOS)]
             tagged = bool(ids) and ids[0] in tags
             first.append(self.tokens(ids[:1])[0] if tagged else None)
             rest.append(self._tokens_to_join(ids[1:] if tagged else ids))
@@ -305,7 +329,19 @@ class Pipeline:
             for tag, tokens, text in zip(first, rest, texts, strict=True)
         ]
 
-    def restored(self, texts: str | Sequence[str]) -> list[str]:
+    def _ids(self, row: Iterable[SupportsIndex], number: int) -> list[int]:
+        """Returns a row of ids, of whatever integers, numpy's or torch's say, as plain ones."""
+        try:
+            ids = list(map(index, row))
+        except TypeError:
+            ids = [-1]
+        if ids and not 0 <= min(ids) <= max(ids) < len(self):
+            raise DataError(
+                f"rows: row {number:,}: must be ids from 0 to {len(self) - 1}, got {brief(row)}"
+            )
+        return ids
+
+    def restored(self, texts: str | Iterable[str]) -> list[str]:
         """Applies only the restoring step of decoding to texts.
 
         References are so compared with decoded texts: their letters are composed where decoding
@@ -346,17 +382,22 @@ class Pipeline:
         Raises:
             StorageError: The disk refused.
         """
-        storage.write(folder, self.files())
+        files = self.files()
+        del files[FILE]
+        seal = storage.sealed({"normalizers": self.normalizers.names}, files)
+        storage.write(folder, {**files, FILE: storage.to_json(seal)})
 
     @classmethod
     def load(cls, folder: Path) -> "Pipeline":
         """Reads what :meth:`save` wrote.
 
         Raises:
-            CheckpointError: A file is missing or damaged.
+            CheckpointError: A file is missing or damaged, or not the one that was written with
+                the others.
         """
         path = folder / FILE
         content = storage.read_json(path, {"normalizers": list})
+        storage.require_sealed(path, content)
         names = storage.read_strings(path, content, "normalizers")
         for name in names:
             if name not in NORMALIZERS:

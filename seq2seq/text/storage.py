@@ -1,5 +1,6 @@
 """The files in which a pipeline is kept: plain JSON and models as other programs write them."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,39 @@ def to_json(content: Mapping[str, object]) -> bytes:
     """Returns ``content`` and the format version as readable UTF-8."""
     text = json.dumps({"format": FORMAT, **content}, ensure_ascii=False, indent=1)
     return (text + "\n").encode()
+
+
+def sealed(content: Mapping[str, object], files: Mapping[str, bytes]) -> dict[str, object]:
+    """Returns ``content`` with hashes of the files that belong to it, and of itself."""
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    whole = {**content, "files": hashes}
+    return {**whole, "sha256": _hash(whole)}
+
+
+def _hash(content: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def require_sealed(path: Path, content: Mapping[str, object]) -> None:
+    """Makes sure that ``content``, read from ``path``, and its files are what was written together.
+
+    Those of earlier versions have no hashes.
+
+    Raises:
+        CheckpointError: They are not; says which file.
+    """
+    if "sha256" not in content:
+        return
+    whole = {key: value for key, value in content.items() if key not in ("format", "sha256")}
+    files = content.get("files")
+    if content["sha256"] != _hash(whole) or not isinstance(files, dict):
+        raise CheckpointError(f"{path}: is not as it was written; restore it")
+    for name, told in files.items():
+        file = path.with_name(Path(name).name)
+        if hashlib.sha256(read(file)).hexdigest() != told:
+            raise CheckpointError(
+                f"{file}: is not the one that was written with {path.name}; restore it"
+            )
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,9 +1,8 @@
 """Subwords, learned with SentencePiece (Kudo and Richardson 2018)."""
 
-import io
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,19 +13,15 @@ from typing import Any, Literal, cast
 
 import sentencepiece
 
-from seq2seq.errors import CheckpointError, ConfigError, DataError
-from seq2seq.lists import as_texts
+from seq2seq.errors import CheckpointError, ConfigError, DataError, as_texts
 from seq2seq.text import storage
+from seq2seq.text.learning import learn
 from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
 from seq2seq.text.tokenizer import FILE, TextSource
 
 SubwordKind = Literal["unigram", "bpe"]
 MODEL_FILE = "tokenizer.model"
 log = logging.getLogger("seq2seq")
-
-# SentencePiece logs to standard error from C++; all that matters arrives as exceptions.
-_SILENT = 3
-sentencepiece.set_min_log_level(_SILENT)
 
 # SentencePiece writes a space as U+2581 and reads every U+2581 as a space, so the character itself
 # would come back as a space. It is spelt with a private-use character before SentencePiece sees it;
@@ -47,49 +42,6 @@ def _unescape(text: str) -> str:
     if _ESCAPE not in text:
         return text
     return re.sub(f"{_ESCAPE}[01]", lambda match: _ESCAPED[match[0]], text)
-
-
-_FIXED_SETTINGS: dict[str, Any] = {
-    # Together these keep every character: nothing is rewritten, stripped or unknown.
-    "normalization_rule_name": "identity",
-    "remove_extra_whitespaces": False,
-    "byte_fallback": True,
-    # The vocabulary has its own special symbols.
-    "bos_id": -1,
-    "eos_id": -1,
-    "unk_id": 0,
-    # Longer sentences would be left out silently.
-    "max_sentence_length": 2**30,
-    "shuffle_input_sentence": True,
-    # The pieces depend on the number of threads, so it must not depend on the machine.
-    "num_threads": 4,
-    "minloglevel": _SILENT,
-}
-
-
-def _fit(texts: TextSource, settings: Mapping[str, Any]) -> bytes:
-    """Returns a new SentencePiece model, the same for the same texts and settings."""
-    failures: list[Exception] = []
-
-    def guarded() -> Iterator[str]:
-        # SentencePiece turns an exception inside its iterator into one of its own, or drops it.
-        try:
-            for text in texts():
-                yield _escape(text)
-        except Exception as error:
-            failures.append(error)
-
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=guarded(), model_writer=model, **_FIXED_SETTINGS, **settings
-        )
-    except RuntimeError:
-        if not failures:
-            raise
-    if failures:
-        raise failures[0]
-    return model.getvalue()
 
 
 def _explain(error: RuntimeError, key: str, vocab_size: int) -> Exception:
@@ -149,9 +101,14 @@ class SubwordTokenizer:
             "split_digits": split_digits,
             "input_sentence_size": sample_size,
         }
+
+        def fit(size: int) -> bytes:
+            read = (_escape(text) for text in texts() if text)
+            return learn(read, {**settings, "vocab_size": size}, key)
+
         # One more, for SentencePiece's own unknown symbol.
         try:
-            model = _fit(texts, {**settings, "vocab_size": vocab_size + 1})
+            model = fit(vocab_size + 1)
         except RuntimeError as error:
             most = re.search(r"value <= (\d+)", str(error))
             if most is None:
@@ -160,7 +117,7 @@ class SubwordTokenizer:
                 "%s.vocab_size: lowered from %d to %d, all that the training text allows",
                 *(key, vocab_size, int(most[1]) - 1),
             )
-            model = _fit(texts, {**settings, "vocab_size": int(most[1])})
+            model = fit(int(most[1]))
         return cls(kind, model, reversible=True)
 
     @classmethod
@@ -186,7 +143,7 @@ class SubwordTokenizer:
     def _usable(self) -> bool:
         try:
             return bool(self.model) and len(self.alphabet) > 0
-        except RuntimeError:
+        except (RuntimeError, UnicodeDecodeError):  # no model; or pieces that are no text
             return False
 
     @cached_property
@@ -223,23 +180,23 @@ class SubwordTokenizer:
         spelt = (index for index in self._ids if not model.is_byte(index))
         return Pieces({model.id_to_piece(index): model.get_score(index) for index in spelt})
 
-    def _readable(self, texts: str | Sequence[str]) -> list[str]:
+    def _readable(self, texts: str | Iterable[str]) -> list[str]:
         listed = as_texts(texts)
         return [_escape(text) for text in listed] if self.reversible else list(listed)
 
-    def encode(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def encode(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns the best pieces of each text."""
         rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
         return rows
 
-    def _unmerged(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def _unmerged(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns characters, bytes, and the symbols which a user's own model never cuts."""
         rows: list[list[str]] = self._processor.encode(
             self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
         )
         return rows
 
-    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[str]]:
+    def sample(self, texts: str | Iterable[str], seed: int) -> list[list[str]]:
         """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020).
 
         A pure function of both arguments and the model, in every process.

@@ -18,6 +18,8 @@ META = "\u2581"
 
 _LONGEST_CACHED = 30
 """Longer words are hardly met again, and would fill the memory."""
+_LONGEST_MERGED = 512
+"""Longer words are cut before they are merged, since that takes the square of their length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,10 @@ def draw_merges(pieces: Pieces, word: str, dropout: float, rng: Random) -> list[
     What is dropped is drawn anew before each merge; once all is dropped, the word is done
     (Provilkov et al. 2020, section 3.2, algorithm 1).
     """
+    if len(word) > _LONGEST_MERGED:
+        cuts = range(0, len(word), _LONGEST_MERGED)
+        parts = (word[start : start + _LONGEST_MERGED] for start in cuts)
+        return [token for part in parts for token in draw_merges(pieces, part, dropout, rng)]
     tokens = list(word)
     scores = [pieces.scores.get(left + right, -math.inf) for left, right in pairwise(tokens)]
     while True:

@@ -25,10 +25,10 @@ class Tokenizer(Protocol):
     def alphabet(self) -> tuple[str, ...] | None:
         """Every token that :meth:`encode` can return; None where there is no end of them."""
 
-    def encode(self, texts: str | Sequence[str]) -> list[list[str]]:
+    def encode(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns the tokens of each text."""
 
-    def sample(self, texts: str | Sequence[str], seed: int) -> list[list[str]]:
+    def sample(self, texts: str | Iterable[str], seed: int) -> list[list[str]]:
         """Returns tokens cut at random, a pure function of both arguments; only for subwords."""
 
     def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from safetensors.torch import save
 from torch import Tensor
 
-from seq2seq.errors import CheckpointError
+from seq2seq.errors import CheckpointError, require_kind
 from seq2seq.training.disk import (
     MANIFEST,
     facts_of,
@@ -87,9 +87,9 @@ class Checkpoints:
                     for entry in entries
                     if entry.is_dir(follow_symlinks=False)
                 }
-        except FileNotFoundError:
-            return {}
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not self.folder.is_symlink():
+                return {}
             raise CheckpointError(
                 f"{self.folder}: cannot be read ({error.strerror}); nothing was changed"
             ) from error
@@ -113,19 +113,19 @@ class Checkpoints:
         with storage(self.folder, sum(map(_size, [*model.values(), *optimizer.values()]))):
             try:
                 _write(draft, model, optimizer, state, self.run)
-                if final.exists():  # damaged, or saved at a signal before this step's validation
+                if os.path.lexists(final):  # damaged, or saved before this step's validation
                     final.rename(old)
                 failpoint("before_rename")
                 draft.rename(final)
                 sync(self.folder)
             except BaseException:
-                if not final.exists() and old.exists():
+                if not os.path.lexists(final) and os.path.lexists(old):
                     old.rename(final)
                 raise
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         failpoint("after_rename")
-        shutil.rmtree(old, ignore_errors=True)
+        _discard(old)
         self._thin(name, state.get("best_step"))
         return final
 
@@ -197,7 +197,9 @@ class Checkpoints:
 
         Raises:
             CheckpointError: There is no such checkpoint, or it is damaged.
+            ConfigError: The name is no text.
         """
+        require_kind(name, str, "checkpoint")
         if name == "best":
             return self.best()
         if name == "last":
@@ -301,6 +303,13 @@ def step_of(name: str) -> int | None:
     digits = name.removeprefix("step-")
     step = int(digits) if digits.isdecimal() and digits.isascii() else None
     return step if step is not None and name_of(step) == name else None
+
+
+def _discard(path: Path) -> None:
+    """Removes what had the name of a checkpoint: a folder, or a file or link of somebody's."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove(folder: Path) -> None:

@@ -68,9 +68,15 @@ def _line(row: Row) -> str:
     return json.dumps(told) + "\n"
 
 
-def forget_after(folder: Path, step: int) -> None:
-    """Drops the rows of updates that a resumed run will make again."""
-    rows = [row for row in read_history(folder) if row["step"] <= step]
+def forget_after(folder: Path, step: int, validated: int) -> None:
+    """Drops the rows of updates, and of validations, that a resumed run will make again."""
+    rows = [
+        row
+        for row in read_history(folder)
+        if row["step"] <= (step if "learning_rate" in row else validated)
+    ]
+    if validated and validated not in (row["step"] for row in rows if "learning_rate" not in row):
+        log.warning("%s: rows are missing, such as of step %d", folder / METRICS, validated)
     with report_to(folder / METRICS):
         if rows or (folder / METRICS).exists():
             draft = folder / f".tmp-{METRICS}"

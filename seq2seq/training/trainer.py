@@ -123,7 +123,7 @@ class Trainer(Generic[BatchT]):
                 what was learnt is left.
         """
         progress = self.progress
-        forget_after(self.folder, progress.step)
+        forget_after(self.folder, progress.step, progress.validated)
         with Interruption() as interruption, open_journal(self.folder) as journal:
             journal.bar.n = journal.bar.initial = progress.step
             with closing(self._groups(batches)) as groups:

@@ -71,3 +71,33 @@ def test_only_old_drafts_are_cleared(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert caplog.messages == [f"removed {old}, left over from an interrupted encoding"]
     clear_leftovers(tmp_path, age=0.0)
     assert list(tmp_path.iterdir()) == [other]
+
+
+@pytest.mark.parametrize("hours", [-3, 2])
+def test_another_clock_than_the_file_system_s_clears_no_draft(
+    tmp_path: Path, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600 * hours)
+    old, recent = tmp_path / "a.tmp-1", tmp_path / "b.tmp-2"
+    old.touch()
+    os.utime(old, (now - LEFTOVER_SECONDS - 9,) * 2)
+    recent.touch()
+    clear_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [recent]
+    os.utime(recent, (now + 9999,) * 2)  # written by a clock ahead: in a run's own folder it goes
+    clear_leftovers(tmp_path, age=0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_time_cannot_be_asked_for_nothing_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "a.tmp-1").touch()
+    os.utime(tmp_path / "a.tmp-1", (0, 0))
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    clear_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.tmp-1"]

@@ -53,7 +53,7 @@ def piped() -> Iterator[Piped]:
         os.close(end)
 
 
-@pytest.mark.parametrize("form", FORMATS.keys() - FOLDERS_OR_FAR)
+@pytest.mark.parametrize("form", sorted(FORMATS.keys() - FOLDERS_OR_FAR))
 def test_pairs(form: str, piped: Piped, tmp_path: Path) -> None:
     if form in ROWS:
         (tmp_path / "file").write_text(ROWS[form])

@@ -1,21 +1,22 @@
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 import pytest
 import rapidfuzz
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sacrebleu.metrics.bleu import BLEU
+from rapidfuzz.distance import Levenshtein
 
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.metrics import (
-    BleuTokenizer,
     Score,
     Unit,
     bleu,
     cer,
     chrf,
     exact_match,
+    nearest,
     per,
     split_line,
     ter,
@@ -41,13 +42,19 @@ def test_bleu_is_that_of_sacrebleu() -> None:
     assert score.signature == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}"
 
 
-@pytest.mark.parametrize("tokenize", get_args(BleuTokenizer))
-def test_every_tokenizer_of_bleu(tokenize: Any) -> None:
-    expected = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True, tokenize=tokenize)
-    score = bleu(HYPOTHESES, REFERENCES, lowercase=True, tokenize=tokenize)
-    assert score.value == expected.score
-    assert f"|case:lc|eff:no|tok:{tokenize}|" in score.signature
-    assert tokenize in BLEU.TOKENIZERS
+def test_every_score_with_several_references_is_that_of_sacrebleu() -> None:
+    others = ["A cat sat on a mat.", "A dog is running fast.", "", "Zwei Menschen spielen Ball"]
+    both = list(zip(REFERENCES, others, strict=True))
+    for ours, theirs in (
+        (bleu, sacrebleu.corpus_bleu),
+        (chrf, sacrebleu.corpus_chrf),
+        (partial(ter, lowercase=True), sacrebleu.corpus_ter),
+    ):
+        expected: Any = theirs(HYPOTHESES, [REFERENCES, others])
+        found = ours(HYPOTHESES, both)
+        assert found.value == expected.score
+        assert found.signature.startswith("nrefs:2|")
+        assert ours(HYPOTHESES, [REFERENCES[0], *both[1:]]).signature.startswith("nrefs:var|")
 
 
 def test_chrf_is_that_of_sacrebleu() -> None:
@@ -141,6 +148,51 @@ def test_sides_of_different_length_are_refused(name: str) -> None:
         METRICS[name](["a"], ["a"] * 1200)
     with pytest.raises(DataError, match=r"^cannot score: there are no hypotheses$"):
         METRICS[name]([], [])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_reference_in_a_list_is_that_reference(name: str) -> None:
+    single = [[text] for text in REFERENCES]
+    assert METRICS[name](HYPOTHESES, single) == METRICS[name](HYPOTHESES, REFERENCES)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_any_of_several_references_is_right(name: str) -> None:
+    """The best that can be is reached by either of two references, in whichever order."""
+    right = "the cat sat on the mat"
+    accepted = [(right, "something else that is much longer"), ("nothing at all", right)]
+    best = METRICS[name]([right] * 2, [right] * 2).value
+    for references in (accepted, [texts[::-1] for texts in accepted]):
+        assert METRICS[name]([right] * 2, references).value == pytest.approx(best)
+    assert METRICS[name]([right] * 2, ["nothing at all"] * 2).value != pytest.approx(best)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_hypothesis_without_a_reference_is_refused(name: str) -> None:
+    message = r"^cannot score: hypothesis 2 has no reference; it needs one$"
+    with pytest.raises(DataError, match=message):
+        METRICS[name](["a", "b"], ["a", []])
+
+
+def test_edits_are_those_of_the_nearest_reference() -> None:
+    several = ["a b c d", "a c", "a"], ["x"], ["c", "c c"]
+    found = per(["a b", "x", "c d"], several)
+    # One edit from "a c" and from "a", of which the longer counts; none; one from either "c", too.
+    assert found.value == pytest.approx(100 * 2 / (2 + 1 + 2))
+    assert found.signature.startswith("n:3|nrefs:var|case:mixed|unit:symbol|")
+    assert nearest("a  b", ["a b", "a  b"], "symbol") == "a  b"
+    assert wer(["A b"], [["x", "a B"]], lowercase=True).value == 0
+    assert wer(["A b"], [["x", "a B"]]).value == 100
+
+
+@given(st.lists(st.text("ab ", max_size=6), min_size=1, max_size=4), st.text("ab ", max_size=6))
+def test_the_order_of_references_changes_no_rate(accepted: list[str], found: str) -> None:
+    for rate in (exact_match, wer, per, cer):
+        value = rate([found], [accepted]).value
+        assert rate([found], [accepted[::-1]]).value == value
+    # A further reference is at worst not the nearest.
+    edits = [Levenshtein.distance(text, found) for text in accepted]
+    assert Levenshtein.distance(nearest(found, accepted, "character"), found) == min(edits)
 
 
 @settings(deadline=None)

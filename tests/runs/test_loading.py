@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from seq2seq.experiment import average
 from seq2seq.runs import folder as folders
 from seq2seq.runs import loading
 from seq2seq.runs.describe import describe
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.vocab import Vocabulary
 from seq2seq.training.checkpoint import Checkpoints
 
 PAIRS = [(f"satz {n} von {n % 7}", f"sentence {n % 7} {n}") for n in range(24)]
@@ -63,13 +66,13 @@ USES: dict[str, Callable[[Path], object]] = {
 
 
 def exchange(run: Path) -> Path:
-    """Exchanges two entries of the source's vocabulary."""
-    path = run / "pipeline" / "source" / "vocab.json"
-    content = json.loads(path.read_text())
-    tokens = content["tokens"]
-    tokens[-1], tokens[-2] = tokens[-2], tokens[-1]
-    path.write_text(json.dumps(content))
-    return path
+    """Puts a pipeline in the place of the source's that has two entries exchanged."""
+    folder = run / "pipeline" / "source"
+    pipeline = Pipeline.load(folder)
+    *entries, one, other = pipeline.vocabulary.entries
+    vocabulary = Vocabulary((*entries, other, one), pipeline.vocabulary.tags)
+    replace(pipeline, vocabulary=vocabulary).save(folder)
+    return folder / "pipeline.json"
 
 
 def test_what_was_trained_together_is_used(run: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -176,3 +179,25 @@ def test_a_configuration_of_another_run_is_refused_by_train(run: Path) -> None:
     path.write_text(path.read_text().replace("cell: lstm", "cell: sru", 1))
     with pytest.raises(ConfigError, match="was begun with another configuration"):
         USES["train"](run)
+
+
+# --- what is gone
+
+
+def test_lost_checkpoints_are_told_of_where_training_begins_anew(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(run / "checkpoints")
+    USES["train"](run)
+    text = f"{run}: there is no checkpoint of the 4 updates that metrics.jsonl tells of; "
+    assert text + "training begins anew" in caplog.messages
+
+
+def test_lost_rows_are_told_of(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = run / "metrics.jsonl"
+    path.unlink()
+    best = Checkpoints(run / "checkpoints").best().state["step"]
+    describe(run)
+    assert caplog.messages == [f"{path}: has no scores of step {best}, the best"]
+    USES["train"](run)
+    assert f"{path}: rows are missing, such as of step 4" in caplog.messages

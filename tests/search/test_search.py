@@ -304,7 +304,7 @@ def test_the_largest_of_many_sums(width: int, count: int, seed: int, shift: floa
     [
         ({"beam_size": 0}, "beam_size: must be at least 1, got 0"),
         ({"length_penalty": -0.5}, "length_penalty: must be at least 0, got -0.5"),
-        ({"length_penalty": math.nan}, "length_penalty: must be at least 0, got nan"),
+        ({"length_penalty": math.nan}, "length_penalty: must be finite, got nan"),
         ({"min_length": -1}, "min_length: must be at least 0, got -1"),
         ({"max_length": -1}, "max_length: must be 0, or at least 1 and min_length, got -1"),
         (

@@ -1,4 +1,5 @@
 import math
+import time
 from collections import Counter
 from random import Random
 
@@ -57,6 +58,14 @@ def test_what_is_drawn_is_the_word_in_pieces(word: str, rate: float, seed: int) 
         assert "".join(found) == word
         assert set(found) <= SCORES.keys()
         assert draw(PIECES, word, rate, Random(seed)) == found
+
+
+@pytest.mark.parametrize("word", ["abc" * 15_000, "a" * 50_000])
+def test_long_words_do_not_take_the_square_of_their_length(word: str) -> None:
+    started = time.monotonic()
+    for draw in (draw_path, draw_merges):
+        assert "".join(draw(PIECES, word, 0.1, Random(1))) == word
+    assert time.monotonic() - started < 10
 
 
 def test_a_path_avoids_places_that_no_piece_reaches() -> None:

@@ -435,6 +435,25 @@ def test_a_folder_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
             ask()
 
 
+def test_a_link_to_nowhere_is_no_empty_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(CheckpointError, match=r"cannot be read \(No such file or directory\)"):
+        Checkpoints(folder).latest()
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "link to nowhere"])
+def test_what_has_the_name_of_a_checkpoint_is_in_no_save_s_way(two: Checkpoints, kind: str) -> None:
+    path = two.folder / name_of(700)
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to("step-0000500" if kind == "link" else "nowhere")
+    save(two, 700)
+    assert sorted(entry.name for entry in two.folder.iterdir()) == two.names()[::-1]
+    assert [two.load(name).state["step"] for name in two.names()] == [700, 600, 500]
+
+
 # --- a run that is being trained
 
 

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +53,48 @@ def test_a_signal_is_raised_at_once(number: signal.Signals) -> None:
     assert not went_on
 
 
+@EACH
+def test_a_signal_of_which_a_library_makes_another_error(number: signal.Signals) -> None:
+    def convert() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            raise ValueError("invalid bounding box") from error
+
+    with (
+        Interruption() as interruption,
+        pytest.raises(Stopped, match=number.name),
+        interruption.at_once(),
+    ):
+        convert()
+    with (
+        Interruption() as interruption,
+        pytest.raises(ValueError, match="its own"),
+        interruption.at_once(),
+    ):
+        raise ValueError("its own")
+
+
+@EACH
+def test_a_signal_in_a_finaliser_is_not_lost(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+
+    before = sys.unraisablehook
+    with Interruption() as interruption:
+        with pytest.raises(Stopped, match=number.name), interruption.at_once():  # noqa: PT012
+            Dying()
+            for _ in range(100):
+                time.sleep(0.05)
+            pytest.fail("goes on")
+        assert interruption.number == number
+    assert sys.unraisablehook == before
+    assert capsys.readouterr().err == ""
+
+
 def test_a_second_signal_ends_the_process() -> None:
     script = (
         "import os, signal, sys\n"
@@ -63,6 +107,14 @@ def test_a_second_signal_ends_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "")
+
+
+def test_a_signal_that_a_library_caught_is_not_forgotten() -> None:
+    with Interruption() as outer:
+        with pytest.raises(Stopped), outer.at_once(), suppress(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with Interruption() as inner:
+            assert inner.number == signal.SIGTERM
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
@@ -133,17 +185,16 @@ def test_a_verb_is_left_with_one_line(
     assert capsys.readouterr().err == f"seq2seq: stopped by {number.name}\n"
 
 
-def test_what_is_imported_is_imported_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A module that a signal left half-way could say anything, and be tried again."""
-    seen = []
-
-    def importing(place: str) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        seen.append(place)
-
-    monkeypatch.setattr(sys.modules["seq2seq.cli.main"], "imported", importing)
-    assert main(["info", "run"]) == 143
-    assert seen == ["seq2seq.cli.commands:info"]
-    assert capsys.readouterr().err == "seq2seq: stopped by SIGTERM\n"
+@EACH
+def test_an_import_is_left_with_one_line(number: signal.Signals) -> None:
+    """It is not stopped half-way: compiled modules crash."""
+    script = (
+        "import os, sys\n"
+        "from seq2seq.cli.main import main\n"
+        f"place = lambda _: (os.kill(os.getpid(), {int(number)}), print('goes on', flush=True))\n"
+        "sys.modules['seq2seq.cli.main'].imported = place\n"
+        "main(['info', 'run'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    told = f"seq2seq: stopped by {number.name}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", told)

@@ -1,6 +1,5 @@
 """A run that is stopped or killed, again and again, ends bit for bit as one that never was."""
 
-import hashlib
 import json
 import os
 import random
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from seq2seq.training.checkpoint import MODEL, OPTIMIZER, Checkpoints
+from seq2seq.training.checkpoint import OPTIMIZER, Checkpoints
+from tests.run_folders import leftovers, outcome
 
 PAIRS = [(f"satz {n} von {n % 7}", f"sentence {n % 7} {n}") for n in range(24)]
 FAILPOINTS = ("after_model_write", "after_optimizer_write", "before_rename", "after_rename")
@@ -98,25 +98,6 @@ def run() -> Iterator[Run]:
         pipe.close()
 
 
-def outcome(folder: Path) -> tuple[Any, ...]:
-    """Returns all that must be the same: weights, optimiser, scores, losses, rates."""
-    checkpoints = Checkpoints(folder / "checkpoints")
-    latest = checkpoints.latest()
-    assert latest is not None
-    files = [folder / "checkpoints" / latest.name / file for file in (MODEL, OPTIMIZER)]
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    clocks = {"seconds", "window_seconds"}
-    state = {key: value for key, value in latest.state.items() if key not in clocks}
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    clocks = {"minutes", "tokens_per_second"}
-    columns = [{key: row[key] for key in row.keys() - clocks} for row in rows]
-    return latest.name, hashes, state, columns
-
-
-def leftovers(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if ".tmp-" in path.name]
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_killed_runs_end_like_one_that_was_not(run: Run, tmp_path: Path, variant: str) -> None:
     settings = VARIANTS[variant]
@@ -156,7 +137,7 @@ def test_a_signal_stops_a_run_after_a_save(
     settings = {"model.encoder.locked_dropout": True}
     assert run(tmp_path / "whole", settings)["code"] == 0
     expected = outcome(tmp_path / "whole")
-    size = next(row["step"] for row in expected[3] if "valid_loss" in row)
+    size = next(row["step"] for row in expected["metrics"] if "valid_loss" in row)
     folder, total = tmp_path / "parts", 0
     # In the middle, at the end of an epoch, in a validation; then at the very first step.
     for place in ({"update": (size - 2, number)}, {"update": (2, number)}):

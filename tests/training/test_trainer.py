@@ -309,7 +309,7 @@ def test_damaged_rows_are_left_out_and_told(
     (tmp_path / METRICS).write_bytes(b"\n".join(lines))
     assert read_history(tmp_path) == good
     assert caplog.messages == [f"{tmp_path / METRICS}: 5 damaged lines are left out"]
-    forget_after(tmp_path, 1)
+    forget_after(tmp_path, 1, 1)
     assert read_history(tmp_path) == good[:1]
 
 
@@ -518,12 +518,25 @@ def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_beyond_the_checkpoint_and_torn_ones_are_forgotten(tmp_path: Path) -> None:
-    forget_after(tmp_path, 3)
+    forget_after(tmp_path, 3, 3)
     assert not (tmp_path / METRICS).exists()
     (tmp_path / METRICS).write_text('{"step": 2}\n{"step": 3}\n{"step": 4}\n{"st')
     assert [row["step"] for row in read_history(tmp_path)] == [2, 3, 4]
-    forget_after(tmp_path, 3)
+    forget_after(tmp_path, 3, 3)
     assert (tmp_path / METRICS).read_text() == '{"step": 2}\n{"step": 3}\n'
+
+
+def test_the_row_of_a_validation_that_is_still_owed_is_forgotten(tmp_path: Path) -> None:
+    # A signal saved step 4 before its validation; that was made, and the process killed.
+    rows: list[dict[str, int | float | None]] = [
+        {"step": 2, "loss": 1.0, "learning_rate": 0.1},
+        {"step": 2, "valid_loss": 2.0},
+        {"step": 4, "loss": 1.0, "learning_rate": 0.1},
+        {"step": 4, "valid_loss": None},
+    ]
+    (tmp_path / METRICS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    forget_after(tmp_path, 4, 2)
+    assert read_history(tmp_path) == rows[:3]
 
 
 # --- a running average of the weights

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +28,7 @@ from seq2seq.data.files import (
 )
 from seq2seq.data.pipes import rereadable
 from seq2seq.data.tables import Table, is_hub_id, load_from_disk, load_from_hub, read_rows
-from seq2seq.errors import ConfigError, DataError, require
-from seq2seq.lists import as_texts
+from seq2seq.errors import ConfigError, DataError, PathText, as_texts, require
 
 Document: TypeAlias = Iterator[str]
 Unit = Literal["file", "line", "paragraph"]
@@ -43,9 +41,9 @@ WILD = re.compile(r"[*?\[]")
 class TextConfig:
     """Where the text of a language model comes from."""
 
-    files: tuple[str, ...] = ()
+    files: tuple[PathText, ...] = ()
     """Text files (.gz too), or patterns such as **/*.py; sorted by name, each once."""
-    path: str | None = None
+    path: PathText | None = None
     """Instead of files: a JSONL file (.gz too), a folder written by datasets' save_to_disk, or a
     hub id owner/name."""
     column: str = "text"
@@ -95,7 +93,7 @@ class Texts:
     """Whether a document that is alone is shared by its characters."""
 
     @classmethod
-    def of(cls, documents: str | Sequence[str], name: str = "texts") -> "Texts":
+    def of(cls, documents: str | Iterable[str], name: str = "texts") -> "Texts":
         """Returns documents in memory; a plain string is one document."""
         listed = as_texts(documents)
         return cls(name, lambda: _present(map(_blocks, listed)), lambda: digest_of_items(listed))
@@ -157,11 +155,7 @@ def given_documents(texts: Iterable[object], name: str) -> Texts:
     Raises:
         DataError: One is no text, or all are blank.
     """
-    documents: list[str] = []
-    for number, text in enumerate([texts] if isinstance(texts, str) else texts, 1):
-        if not isinstance(text, str):
-            raise DataError(f"{name}: document {number}: must be text, got {reprlib.repr(text)}")
-        documents.append(text)
+    documents = as_texts(texts, name)
     if not any(text.strip() for text in documents):
         raise DataError(f"{name}: all are blank; text is needed")
     return Texts.of(documents, name)

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,16 @@ from seq2seq.data.files import (
 )
 from seq2seq.data.pipes import rereadable
 from seq2seq.data.tables import Table, is_hub_id, load_from_disk, load_from_hub, read_rows
-from seq2seq.errors import ConfigError, DataError, OneOf, require, require_name
+from seq2seq.errors import (
+    ConfigError,
+    DataError,
+    OneOf,
+    PathText,
+    as_list,
+    brief,
+    require,
+    require_name,
+)
 
 Pair: TypeAlias = tuple[str, str]
 log = logging.getLogger("seq2seq")
@@ -40,11 +48,11 @@ FORMATS: dict[str, "Format"] = {}
 class CorpusConfig:
     """Where pairs of source and target text come from."""
 
-    source: str | None = None
+    source: PathText | None = None
     """File with one source text per line (.gz too); belongs with target."""
-    target: str | None = None
+    target: PathText | None = None
     """File with one target text per line (.gz too); belongs with source."""
-    path: str | None = None
+    path: PathText | None = None
     """One file or folder with both sides: TSV or JSONL (.gz too), a folder written by datasets'
     save_to_disk, or a hub id owner/name."""
     format: Annotated[str, OneOf(FORMATS, "auto")] = "auto"
@@ -318,13 +326,14 @@ def pairs_of(rows: Iterable[object], name: str) -> list[Pair]:
         DataError: A row is not two texts.
     """
     pairs = []
-    for number, row in enumerate(rows):
-        match row:
+    for number, row in enumerate(as_list(rows, name, "pairs of texts")):
+        match row.tolist() if hasattr(row, "tolist") else row:  # numpy's and pandas' rows as well
             case [str(source), str(target)]:  # which a text of two characters is not
                 pairs.append((source, target))
             case _:
-                wanted = "must be a source and a target text"
-                raise DataError(f"{name}: row {number:,}: {wanted}, got {reprlib.repr(row)}")
+                wanted = f"must be a source and a target text, got {brief(row)}"
+                mend = "leave it out, or give two texts"
+                raise DataError(f"{name}: row {number:,}: {wanted}; {mend}")
     return pairs
 
 

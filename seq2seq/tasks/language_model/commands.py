@@ -10,12 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from seq2seq.data.documents.texts import TextConfig, Texts, open_texts
+from seq2seq.errors import require_whole
 from seq2seq.search.config import SamplingConfig
 from seq2seq.tasks.console import LOADING, as_options, given, output, print_scores, use_threads
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.language_model.evaluation import EvaluationConfig, evaluate_text, test_text
 from seq2seq.tasks.language_model.generator import Generator
-from seq2seq.tasks.task import read_config_of
+from seq2seq.tasks.task import open_own, read_config_of
 
 SAMPLING = tuple(field.name for field in fields(SamplingConfig))
 
@@ -27,6 +28,7 @@ def generate(options: Namespace) -> None:
         generator = Generator.load(options.run, **given(options, LOADING))
         settings = given(options, ("length", "stop", "unknown", "seed", *SAMPLING))
         settings["end"] = not options.no_end
+        require_whole(options.samples, "samples", 1)
         streams = options.samples == 1 and options.format == "text"
         texts = (_as_it_comes if streams else _several)(generator, options, settings)
         with output(options.output) as file:
@@ -70,11 +72,10 @@ def evaluate(options: Namespace) -> None:
 
 def _texts(options: Namespace, config: LanguageModelTaskConfig) -> Texts:
     """Opens the text to score, cut into documents as those that the model has learned from."""
-    data = config.data
-    if options.text:
-        known = data.test or data.valid or data.train
-        unit = known.documents if known else "file"
-        where, folder = TextConfig(files=tuple(options.text), documents=unit), Path()
-    else:
-        where, folder = test_text(config, Path(options.run)), Path(data.folder)
-    return open_texts(replace(where, **given(options, ["documents"])), folder)
+    data, run, chosen = config.data, Path(options.run), given(options, ["documents"])
+    if not options.text:
+        return open_own(config, run, replace(test_text(config, run), **chosen), open_texts)
+    known = data.test or data.valid or data.train
+    unit = known.documents if known else "file"
+    where = TextConfig(files=tuple(options.text), documents=unit)
+    return open_texts(replace(where, **chosen), Path())

@@ -5,7 +5,7 @@ from typing import Literal
 
 from seq2seq.data.documents.batches import TextBatchConfig
 from seq2seq.data.documents.texts import TextConfig
-from seq2seq.errors import ConfigError, require
+from seq2seq.errors import ConfigError, PathText, require
 from seq2seq.models.language_model import LanguageModelConfig
 from seq2seq.search.config import SamplingConfig
 from seq2seq.text.pipeline import PipelineConfig
@@ -22,8 +22,9 @@ def _characters() -> PipelineConfig:
 class TextDataConfig:
     """The texts, and how they become batches."""
 
-    folder: str = "."
-    """Where relative paths of the texts begin."""
+    folder: PathText = "."
+    """Where relative paths of the texts begin; if it is relative, the directory that training is
+    started from is remembered for `evaluate`."""
     train: TextConfig | None = None
     """Text to learn from."""
     valid: TextConfig | None = None
@@ -32,7 +33,7 @@ class TextDataConfig:
     """Text that `evaluate` uses unless given another; training never sees it."""
     batch: TextBatchConfig = field(default_factory=TextBatchConfig)
     """How text becomes batches."""
-    cache: str = ""
+    cache: PathText = ""
     """Where encoded texts are kept; empty: `seq2seq` in the user's cache folder."""
 
     def text(self, role: Role) -> TextConfig:
@@ -73,7 +74,7 @@ class LanguageModelTaskConfig:
 
     task: Literal["language-model"] = "language-model"
     """What the run is for."""
-    folder: str = ""
+    folder: PathText = ""
     """The run folder; empty: `runs/` and the configuration file's name."""
     data: TextDataConfig = field(default_factory=TextDataConfig)
     """The texts."""

@@ -18,7 +18,7 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.symbols import UNK
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.language_model.generator import Generator
-from seq2seq.tasks.task import read_config_of, warn_of_unknown
+from seq2seq.tasks.task import open_own, read_config_of, warn_of_unknown
 
 log = logging.getLogger("seq2seq")
 
@@ -70,9 +70,9 @@ def evaluate(
     config = read_config_of(LanguageModelTaskConfig, run)
     chosen = configuration.from_mapping(EvaluationConfig, settings, where="settings")
     if data is None:
-        texts = open_texts(test_text(config, run), Path(config.data.folder))
+        texts = open_own(config, run, test_text(config, run), open_texts)
     else:
-        texts = given_documents(data, "test texts")
+        texts = given_documents(data, "data")
     return evaluate_text(Generator.load(run, checkpoint=checkpoint, device=device), texts, chosen)
 
 

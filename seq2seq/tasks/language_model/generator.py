@@ -2,21 +2,33 @@
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 
 from seq2seq.data.layout import flatten, pad
 from seq2seq.device import GRAPHS
-from seq2seq.errors import DataError, Seq2SeqError, require
+from seq2seq.errors import (
+    DataError,
+    Seq2SeqError,
+    as_path,
+    as_texts,
+    require_name,
+    require_text,
+    require_whole,
+)
 from seq2seq.evaluation.plots.surprisal import plot_surprisal
-from seq2seq.models.language_model import LanguageModel, fold_language_model
+from seq2seq.models.language_model import (
+    FoldedLanguageModel,
+    LanguageModel,
+    fold_language_model,
+)
 from seq2seq.nn.decoder import DecoderState
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE
@@ -65,11 +77,27 @@ class Generator:
         replay: bool = False,
     ) -> None:
         """With ``replay``, steps are replayed as CUDA graphs."""
+        require_name(precision, "precision", get_args(SearchPrecision))
         self.model = model
-        stepper = fold_language_model(model, precision)
-        self.stepper = Replayed(stepper) if replay else stepper
         self.pipeline = pipeline
         self.sampling = sampling
+        self.precision: SearchPrecision = precision
+        self.replay = replay
+        self.stepper = self._folded()
+
+    def _folded(self) -> LanguageModel | FoldedLanguageModel | Replayed[Any, Any]:
+        """Returns the model for generation."""
+        stepper = fold_language_model(self.model, self.precision)
+        return Replayed(stepper) if self.replay else stepper
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all but the packed weights, which cannot be copied: copies pack them anew."""
+        return {name: value for name, value in vars(self).items() if name != "stepper"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.stepper = self._folded()
+        self._warm_up()
 
     @classmethod
     def load(
@@ -86,7 +114,7 @@ class Generator:
             CheckpointError: It is no run folder of a language model, or the checkpoint is missing
                 or damaged.
         """
-        folder = Path(run)
+        folder = as_path(run, "run")
         config = read_config_of(LanguageModelTaskConfig, folder)
         pipeline = Pipeline.load(folder / PIPELINE)
         model = build_model(config, pipeline)
@@ -119,7 +147,7 @@ class Generator:
         prompt: str | None = None,
         *,
         length: int = 500,
-        stop: str | Sequence[str] = (),
+        stop: str | Iterable[str] = (),
         end: bool = True,
         seed: int | None = None,
         unknown: Unknown = "refuse",
@@ -164,7 +192,7 @@ class Generator:
         prompt: str | None = None,
         *,
         length: int = 500,
-        stop: str | Sequence[str] = (),
+        stop: str | Iterable[str] = (),
         end: bool = True,
         seed: int | None = None,
         unknown: Unknown = "refuse",
@@ -192,7 +220,7 @@ class Generator:
         count: int = 1,
         *,
         length: int = 500,
-        stop: str | Sequence[str] = (),
+        stop: str | Iterable[str] = (),
         end: bool = True,
         seed: int | None = None,
         unknown: Unknown = "refuse",
@@ -209,7 +237,7 @@ class Generator:
         Each is a function of the seed and its number alone, however many there are. Keywords and
         errors are those of :meth:`__call__`.
         """
-        require(count >= 1, "samples", "at least 1", count)
+        require_whole(count, "count", 1)
         request, context = self._begin(
             *(prompt, length, stop, end, seed, unknown),
             *(temperature, top_k, top_p, min_p, typical, repetition_penalty, repetition_window),
@@ -228,7 +256,7 @@ class Generator:
         self,
         prompt: str | None,
         length: int,
-        stop: str | Sequence[str],
+        stop: str | Iterable[str],
         end: bool,
         seed: int | None,
         unknown: Unknown,
@@ -248,9 +276,8 @@ class Generator:
             seed=drawn if seed is None else seed,
             prompt=prompt,
             length=length,
-            stop=stop,
+            stops=tuple(as_texts(stop, "stop")),
             end=end,
-            unknown=unknown,
         )
         context = self._context(prompt, unknown)
         if seed is None:
@@ -285,6 +312,7 @@ class Generator:
         Raises:
             DataError: The text is empty, or holds characters that the model does not know.
         """
+        require_text(text, "text")
         context = self._context(text, unknown, "text")
         bits, state = [], self.model.start(1)
         with torch.inference_mode():
@@ -305,15 +333,17 @@ class Generator:
             DataError: The text is empty, or holds characters that the model does not know.
             ConfigError: matplotlib is not installed.
         """
-        path = Path("surprisal.png" if path is None else path)
+        path = as_path("surprisal.png" if path is None else path, "path")
         surprisal = self.score(text, unknown=unknown)
         plot_surprisal(surprisal.tokens, surprisal.bits, path)
         return path
 
     def _context(self, text: str | None, unknown: Unknown, name: str = "prompt") -> list[int]:
         """Returns the ids that stand before what is to be generated, the start symbol first."""
+        require_name(unknown, "unknown", get_args(Unknown))
         if text is None:
             return [BOS]
+        require_text(text, name)
         ids = self.pipeline.encode([text])[0]
         if not ids:  # of white space alone, some tokenizers make nothing
             other = ", or leave it out to begin as documents begin" if name == "prompt" else ""

@@ -1,10 +1,9 @@
 """What is asked of a generator, checked and with the defaults filled in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seq2seq.errors import require
+from seq2seq.errors import require, require_kind, require_whole
 from seq2seq.search.config import SamplingConfig
 
 Unknown = Literal["refuse", "replace"]
@@ -21,22 +20,16 @@ class Request:
     prompt: str | None = None
     length: int = 500
     """Most characters after the prompt."""
-    stop: str | Sequence[str] = ()
-    """Text, or several, before which generation ends."""
+    stops: tuple[str, ...] = ()
+    """Texts before which generation ends."""
     end: bool = True
     """Whether a text ends where the model ends a document."""
-    unknown: Unknown = "refuse"
-    """``replace`` lets a prompt hold characters that the model does not know."""
 
     def __post_init__(self) -> None:
-        require(self.length >= 1, "length", "at least 1", self.length)
+        require_whole(self.length, "length", 1)
+        require_whole(self.seed, "seed", 0)
+        require_kind(self.end, bool, "end")
         require("" not in self.stops, "stop", "not empty", "")
-        require(self.seed >= 0, "seed", "at least 0", self.seed)
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """The texts before which generation ends."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,18 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from seq2seq import config as configuration
-from seq2seq.data.files import read_lines, suffix_of
+from seq2seq.data.arriving import read_arriving
+from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.check import check
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, open_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
 from seq2seq.evaluation.mistakes import find_mistakes
-from seq2seq.lists import chunks
 from seq2seq.tasks.console import (
     LOADING,
     as_options,
@@ -26,7 +25,8 @@ from seq2seq.tasks.console import (
     print_scores,
     use_threads,
 )
-from seq2seq.tasks.task import read_config_of, task_of
+from seq2seq.tasks.task import data_folder, read_config_of, task_of
+from seq2seq.tasks.translation.cases import Case, read_cases
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.evaluation import (
     EvaluationConfig,
@@ -35,8 +35,7 @@ from seq2seq.tasks.translation.evaluation import (
     test_corpus,
 )
 from seq2seq.tasks.translation.translator import Translation, Translator
-
-LINES_AT_ONCE = 2000
+from seq2seq.text.sentences import splitter
 
 COLUMNS = ("source_column", "target_column")
 """Options that say how ``--pairs`` is read."""
@@ -48,20 +47,26 @@ def translate(options: Namespace) -> None:
         raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
     if options.n_best > 1 and options.format == "text":
         raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
+    if options.language and not options.split:
+        raise ConfigError("--language: must be left out where --split is not given")
+    if options.split:
+        with as_options(options):
+            splitter("")  # before the run is loaded
     translator = _translator(options)
     piped = sys.stdin is None or not sys.stdin.isatty()
     interactive = options.files == ["-"] and not piped
-    lines = chain.from_iterable(read_lines(file, options.errors) for file in options.files)
+    settings = given(options, ["n_best", "batch_size", "split", "language"])
+    done = 0
     with (
         output(options.output) as file,
         tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
     ):
-        for batch in chunks(lines, 1 if interactive else LINES_AT_ONCE):
-            settings = given(options, ["batch_size"])
-            for translation in translator(batch, n_best=options.n_best, **settings):
+        for batch in read_arriving(options.files, options.errors):
+            for translation in translator(batch, first=done, **settings):
                 print(_rendered(translation, options.format), file=file)
             file.flush()
             bar.update(len(batch))
+            done += len(batch)
 
 
 def evaluate(options: Namespace) -> None:
@@ -73,18 +78,18 @@ def evaluate(options: Namespace) -> None:
     if options.mistakes and options.lowercase:
         raise ConfigError("--mistakes: must be 0 where --lowercase is given; they count case")
     config = read_config_of(TranslationConfig, Path(options.run))
-    corpus = _test_set(options, config)
+    cases = _cases(options, config)
     translator = _translator(options)
     with as_options(options):
         chosen = EvaluationConfig(
             metrics=tuple(options.metrics),
             lowercase=options.lowercase,
-            **given(options, ["batch_size"]),
+            **given(options, ["batch_size", "bleu_tokenizer", "group_sources"]),
         )
-    with output(options.output) as file:
-        evaluation = evaluate_pairs(translator, list(corpus.pairs()), suited(chosen, config))
+    with output(options.output) as file, as_options(options):
+        evaluation = evaluate_pairs(translator, cases, suited(chosen, config))
         if options.output:
-            file.writelines(f"{one_line(text)}\n" for text in evaluation.translations)
+            file.writelines(f"{one_line(text)}\n" for text in evaluation.of_each(cases))
     print_scores(evaluation.scores, options.format)
     if options.mistakes:
         unit: Unit = "symbol" if config.target.tokenizer == "space" else "character"
@@ -115,21 +120,24 @@ def data_check(options: Namespace) -> None:
         print(f"- {problem}")
 
 
-def _test_set(options: Namespace, config: TranslationConfig) -> Corpus:
-    """Opens the pairs to measure on."""
+def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
+    """Reads what to measure on."""
     if (options.source is None) != (options.reference is None):
         raise ConfigError("--source: must come with --reference, and the other way round")
     if options.pairs is not None:
         if options.source is not None:
             raise ConfigError("--pairs: must be left out where --source and --reference are given")
-        return open_corpus(_pairs(options, config), Path())
+        return list(open_corpus(_pairs(options, config), Path()).pairs())
     for name in COLUMNS:
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option}: must be left out where --pairs is not given")
-    if options.source is not None:
-        return open_corpus(CorpusConfig(source=options.source, target=options.reference), Path())
-    return test_corpus(config, Path(options.run))
+    if options.source is None:
+        return list(test_corpus(config, Path(options.run)).pairs())
+    if len(options.reference) > 1:
+        return read_cases(options.source, options.reference)
+    files = CorpusConfig(source=options.source, target=options.reference[0])
+    return list(open_corpus(files, Path()).pairs())
 
 
 def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
@@ -139,7 +147,7 @@ def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
         ConfigError: Its format cannot be told.
     """
     own = [
-        (_format(one, config), one)
+        (_format(one, config, Path(options.run)), one)
         for one in (config.data.test, config.data.valid, config.data.train)
         if one is not None and one.path is not None
     ]
@@ -152,11 +160,11 @@ def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     return replace(read, path=options.pairs, format=form, limit=0, **given(options, COLUMNS))
 
 
-def _format(corpus: CorpusConfig, config: TranslationConfig) -> str | None:
+def _format(corpus: CorpusConfig, config: TranslationConfig, run: Path) -> str | None:
     """Returns the format of one of the run's own corpora under one path."""
     if corpus.format != "auto":
         return corpus.format
-    return format_of(corpus.path or "", Path(config.data.folder))
+    return format_of(corpus.path or "", data_folder(config, run, corpus))
 
 
 def _translator(options: Namespace) -> Translator:

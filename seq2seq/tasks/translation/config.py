@@ -1,13 +1,15 @@
 """The configuration of a translator."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.batches import BatchConfig
 from seq2seq.data.pairs.corpus import CorpusConfig
 from seq2seq.data.pairs.store import FilterConfig
-from seq2seq.errors import ConfigError, OneOf, require, require_name
-from seq2seq.measures import METRICS
+from seq2seq.errors import ConfigError, OneOf, PathText, require, require_name
+from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
 from seq2seq.models.seq2seq import Seq2SeqConfig
 from seq2seq.search.config import SearchConfig
 from seq2seq.text.pipeline import PipelineConfig
@@ -20,8 +22,9 @@ Role = Literal["train", "valid", "test"]
 class DataConfig:
     """The corpora, and how their pairs become batches."""
 
-    folder: str = "."
-    """Where relative paths of the corpora begin."""
+    folder: PathText = "."
+    """Where relative paths of the corpora begin; if it is relative, the directory that training is
+    started from is remembered for `evaluate`."""
     train: CorpusConfig | None = None
     """Pairs to learn from."""
     valid: CorpusConfig | None = None
@@ -32,8 +35,19 @@ class DataConfig:
     """Training pairs to leave out."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """How training pairs are joined to batches."""
-    cache: str = ""
+    cache: PathText = ""
     """Where encoded corpora are kept; empty: `seq2seq` in the user's cache folder."""
+
+    @property
+    def source_language(self) -> str:
+        """The language that training files (train.de) or columns (translation.de) are named after;
+        else English.
+        """  # noqa: D205
+        if self.train is None:
+            return "en"
+        column = self.train.source_column.rpartition(".")[2]
+        name = suffix_of(self.train.source)[1:] if self.train.source else column
+        return name[:2] if re.fullmatch(r"[a-z]{2}([-_]\w+)?", name) else "en"
 
     def corpus(self, role: Role) -> CorpusConfig:
         """Returns where a corpus comes from.
@@ -61,12 +75,20 @@ class ValidationConfig:
     metrics: tuple[Annotated[str, OneOf(METRICS)], ...] | None = ("bleu",)
     """Scores of the translations, besides the one that `train.metric` names; none: those that
     `evaluate` reports unless told."""
+    bleu_tokenizer: Annotated[str, OneOf(BLEU_TOKENIZERS, AUTO)] = AUTO
+    """What cuts texts into the words that BLEU counts, in `evaluate` as well; auto: what suits the
+    script of the validation references, settled when a run that measures BLEU begins."""
+    group_sources: bool = False
+    """Take pairs with the same source for one that has several references, of which any is right,
+    in `evaluate` as well."""
     samples: int = 5
     """Translations written to the run folder at each validation."""
 
     def __post_init__(self) -> None:
         for metric in self.metrics or ():
             require_name(metric, "metrics", METRICS)
+        if self.bleu_tokenizer != AUTO:
+            require_name(self.bleu_tokenizer, "bleu_tokenizer", (AUTO, *BLEU_TOKENIZERS))
         require(self.beam_size >= 1, "beam_size", "at least 1", self.beam_size)
         require(self.sentences >= 0, "sentences", "at least 0", self.sentences)
         require(self.samples >= 0, "samples", "at least 0", self.samples)
@@ -78,7 +100,7 @@ class TranslationConfig:
 
     task: Literal["translation"] = "translation"
     """What the run is for."""
-    folder: str = ""
+    folder: PathText = ""
     """The run folder; empty: `runs/` and the configuration file's name."""
     data: DataConfig = field(default_factory=DataConfig)
     """The corpora."""
@@ -124,6 +146,17 @@ class TranslationConfig:
         """The scores of validation translations that are meant."""
         chosen = self.validation.metrics
         return self.usual_metrics if chosen is None else chosen
+
+    @property
+    def measured_metrics(self) -> tuple[str, ...]:
+        """The scores of validation translations that are measured, in the order of the table."""
+        wanted = {*self.validation_metrics, self.train.metric} if self.validation.sentences else ()
+        return tuple(name for name in METRICS if name in wanted)
+
+    @property
+    def measures_bleu(self) -> bool:
+        """Whether validation depends on BLEU's tokenizer."""
+        return take_tokenizer(self.measured_metrics)
 
     def settled(self) -> "TranslationConfig":
         """Returns the same with what depends on other keys written out, as a run keeps it."""

@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 
 from seq2seq.data.cache import clear_leftovers
 from seq2seq.data.pairs.batches import Batches, padding
-from seq2seq.data.pairs.corpus import Corpus, Pair, given_pairs, open_corpus
+from seq2seq.data.pairs.corpus import Corpus, given_pairs, open_corpus
 from seq2seq.data.pairs.store import FilterConfig, describe, encode_corpus
+from seq2seq.data.references import all_texts
+from seq2seq.errors import as_texts
+from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.text_loss import measure
-from seq2seq.measures import METRICS
+from seq2seq.measures import AUTO, METRICS
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
+from seq2seq.tasks.translation.cases import Case, grouped, restored, tell_of_ambiguous
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translator import MOST_TOKENS, Translator
-
-Pairs: TypeAlias = Sequence[Pair]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,23 @@ class PairMaterial(Material[TranslationConfig, Pipelines]):
             for role in ROLES
         )
         return cls(config, train, valid)
+
+    def settled(self, begun: object) -> "PairMaterial":
+        """Returns the same with BLEU's tokenizer chosen, if validation measures BLEU.
+
+        A run that was begun keeps its own, so that its scores stay comparable.
+        """
+        config = self.config
+        if not config.measures_bleu:
+            return self
+        name = config.validation.bleu_tokenizer
+        if name == AUTO and isinstance(begun, TranslationConfig):
+            name = begun.validation.bleu_tokenizer
+        if begun is None or name != AUTO:
+            references = islice(self.valid.targets(), config.validation.sentences)
+            name = pick_tokenizer(name, references, "validation.bleu_tokenizer")
+        validation = replace(config.validation, bleu_tokenizer=name)
+        return replace(self, config=replace(config, validation=validation))
 
     def fingerprints(self) -> dict[str, str]:
         """Returns a hash of each corpus' content."""
@@ -105,7 +124,17 @@ class PairValidation:
         self.model = model
         self.folder = folder
         self.pipelines = pipelines
-        self.pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
+        pairs = [pair for pair in corpus.pairs() if pair[0].strip() and pair[1].strip()]
+        cases: Sequence[Case] = pairs
+        if config.validation.group_sources:
+            cases = grouped(pairs)
+        elif config.measured_metrics:
+            tell_of_ambiguous(pairs)
+        self.cases = cases[: config.validation.sentences]
+        self.references = restored(self.cases, pipelines.target)
+        self.tokenizer = config.validation.bleu_tokenizer
+        if config.measures_bleu:  # an earlier version began runs without choosing
+            self.tokenizer = pick_tokenizer(self.tokenizer, all_texts(self.references))
         limits = FilterConfig(max_source_length=MOST_TOKENS, max_target_length=MOST_TOKENS)
         cache = folder / "valid"
         clear_leftovers(cache, age=0.0)  # nobody else writes into the run folder
@@ -118,28 +147,23 @@ class PairValidation:
         """Returns loss (nats per token, without smoothing), perplexity and translation scores."""
         loss = measure(self.model, self.batches).per_token
         scores = {"loss": loss, "perplexity": float(torch.tensor(loss).exp())}
-        pairs = self.pairs[: self.config.validation.sentences]
-        if pairs:
+        if self.cases:
             search = replace(self.config.search, beam_size=self.config.validation.beam_size)
             translator = Translator([self.model], self.pipelines, search)
-            texts = [
-                translation.text for translation in translator([source for source, _ in pairs])
-            ]
-            references = self.pipelines.target.restored([target for _, target in pairs])
-            wanted = {*self.config.validation_metrics, self.config.train.metric}
+            sources = [source for source, _ in self.cases]
+            texts = [translation.text for translation in translator(sources)]
             scores |= {
-                name: metric(texts, references).value
-                for name, metric in METRICS.items()
-                if name in wanted
+                name: METRICS[name](texts, self.references, tokenize=self.tokenizer).value
+                for name in self.config.measured_metrics
             }
-            self._write_samples(pairs, texts)
+            self._write_samples(texts)
         return scores
 
-    def _write_samples(self, pairs: Pairs, texts: Sequence[str]) -> None:
+    def _write_samples(self, texts: Sequence[str]) -> None:
         """Writes the first translations where a person can follow them."""
         blocks = [
-            f"source:    {source}\nreference: {target}\nmodel:     {text}\n"
-            for (source, target), text in list(zip(pairs, texts, strict=True))[
+            f"source:    {source}\nreference: {' / '.join(as_texts(accepted))}\nmodel:     {text}\n"
+            for (source, accepted), text in list(zip(self.cases, texts, strict=True))[
                 : self.config.validation.samples
             ]
         ]

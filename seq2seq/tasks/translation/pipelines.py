@@ -4,13 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from seq2seq.data.pairs.corpus import Corpus
 from seq2seq.device.memory import build
 from seq2seq.errors import DataError
 from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
 from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.text import storage
 from seq2seq.text.pipeline import Pipeline, train_tokenizer
+from seq2seq.text.sentences import share_of_several
+
+SOURCES = "sources.json"
+SHARE = "several_sentences"
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,9 @@ class Pipelines:
 
     source: Pipeline
     target: Pipeline
+    several: float | None = None
+    """The share of training sources that hold several sentences; None: an earlier version made it.
+    """
 
     @classmethod
     def train(cls, config: TranslationConfig, corpus: Corpus) -> "Pipelines":
@@ -42,6 +51,7 @@ class Pipelines:
             Pipeline.train(
                 config.target, corpus.targets, key="target", trim=True, tokenizer=shared
             ),
+            share_of_several(corpus.sources()),
         )
 
     @property
@@ -53,11 +63,16 @@ class Pipelines:
         """Writes both pipelines below ``folder``."""
         self.source.save(folder / "source")
         self.target.save(folder / "target")
+        if self.several is not None:
+            storage.write(folder, {SOURCES: storage.to_json({SHARE: self.several})})
 
     @classmethod
     def load(cls, folder: Path) -> "Pipelines":
         """Reads what :meth:`save` wrote."""
-        return cls(Pipeline.load(folder / "source"), Pipeline.load(folder / "target"))
+        path, several = folder / SOURCES, None
+        if path.exists():
+            several = cast(float, storage.read_json(path, {SHARE: float})[SHARE])
+        return cls(Pipeline.load(folder / "source"), Pipeline.load(folder / "target"), several)
 
 
 def build_model(config: TranslationConfig, pipelines: Pipelines) -> Seq2Seq:

@@ -1,19 +1,26 @@
 """A trained encoder-decoder in use: it translates texts."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from seq2seq.data.layout import flatten, pad
 from seq2seq.device import GRAPHS
-from seq2seq.errors import CheckpointError, require
+from seq2seq.errors import (
+    CheckpointError,
+    as_path,
+    as_texts,
+    require_kind,
+    require_name,
+    require_whole,
+)
 from seq2seq.evaluation.plots.attention import plot_attention
-from seq2seq.lists import as_texts
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
@@ -30,11 +37,22 @@ from seq2seq.tasks.task import read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.sentences import (
+    SPLITS,
+    Sentences,
+    Splitter,
+    holds_several,
+    in_sentences,
+    splitter,
+)
 
 MOST_TOKENS = 1000
 """Longer sources are cut."""
 MOST_ROWS = 10_000
 """Hypotheses, of all texts of a batch, that are searched for at once."""
+FAR_MORE, LEAST = 5, 0.01
+"""A share of texts with several sentences is told of where it is so many times as large as in
+training, and not less than this."""
 USUAL_TOKENS = 100
 """Sources up to this length are searched for in full batches."""
 REMEDY = "choose a smaller beam_size or max_length"
@@ -85,7 +103,7 @@ class Translation:
         Raises:
             ConfigError: matplotlib is not installed.
         """
-        path = Path("attention.png" if path is None else path)
+        path = as_path("attention.png" if path is None else path, "path")
         plot_attention(self.attention, self.source_tokens, self.target_tokens, path)
         return path
 
@@ -107,14 +125,34 @@ class Translator:
         precision: SearchPrecision = "float32",
         *,
         replay: bool = False,
+        language: str = "en",
     ) -> None:
-        """With ``replay``, search steps are replayed as CUDA graphs."""
-        folded = [fold_model(model, precision) for model in models]
+        """With ``replay``, search steps are replayed as CUDA graphs.
+
+        ``language`` is that of the sources, by whose rules texts are split into sentences.
+        """
+        require_name(precision, "precision", get_args(SearchPrecision))
         self.models = tuple(models)
-        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
-        self.stepper = Replayed(stepper) if replay else stepper
         self.pipelines = pipelines
         self.search = search
+        self.language = language
+        self.precision: SearchPrecision = precision
+        self.replay = replay
+        self.stepper = self._folded()
+
+    def _folded(self) -> Reader[Any, Any]:
+        """Returns the models for search."""
+        folded = [fold_model(model, self.precision) for model in self.models]
+        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        return Replayed(stepper) if self.replay else stepper
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all but the packed weights, which cannot be copied: copies pack them anew."""
+        return {name: value for name, value in vars(self).items() if name != "stepper"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.stepper = self._folded()
 
     @classmethod
     def load(
@@ -133,7 +171,7 @@ class Translator:
             CheckpointError: One is no run folder, its checkpoint is missing or damaged, or its
                 vocabulary is another than the first one's.
         """
-        folders = [Path(folder) for folder in (run, *others)]
+        folders = [as_path(folder, "run") for folder in (run, *others)]
         configs = [read_config_of(TranslationConfig, folder) for folder in folders]
         pipelines = [Pipelines.load(folder / PIPELINE) for folder in folders]
         models = []
@@ -146,35 +184,89 @@ class Translator:
             model = build_model(config, pipeline)
             load_model(model, folder, checkpoint, device)
             models.append(model)
-        search = configs[0].search
-        return cls(models, pipelines[0], search, precision, replay=device == GRAPHS)
+        search, language = configs[0].search, configs[0].data.source_language
+        replay = device == GRAPHS
+        return cls(models, pipelines[0], search, precision, replay=replay, language=language)
 
     def __call__(
         self,
-        texts: str | Sequence[str],
+        texts: str | Iterable[str],
         *,
         beam_size: int | None = None,
         n_best: int = 1,
         batch_size: int = 64,
         search: SearchConfig | None = None,
+        split: str | None = None,
+        language: str | None = None,
+        first: int = 0,
     ) -> list[Translation]:
         """Translates each text; the order is kept, a blank text gives a blank one.
 
         A plain string is one text: a list of one translation comes back. Texts of similar lengths
         share a batch; batch and neighbours do not change a result.
+
+        Args:
+            texts: One text or several.
+            beam_size: Hypotheses kept while searching.
+            n_best: Hypotheses returned of each text.
+            batch_size: Texts searched for at once.
+            search: All other settings, instead of the run's own.
+            split: ``sentences`` translates the sentences of a text by themselves, keeps the line
+                breaks between them, and joins all again.
+            language: That of the texts, such as ``de``, by whose rules they are split; by default
+                the one that the run's training files or columns are named after, else English.
+            first: The number of the first text, by which ``strategy: sampling`` draws, where a
+                stream of texts comes in several calls.
+
+        Raises:
+            DataError: Something else than texts.
+            ConfigError: A setting makes no sense, or what it needs is not installed.
         """
-        require(n_best >= 1, "n_best", "at least 1", n_best)
-        search = search or self.search
+        for key, count in (("n_best", n_best), ("batch_size", batch_size), ("first", first)):
+            require_whole(count, key, int(key != "first"))
+        require_kind("" if language is None else language, str, "language")
+        search = self.search if search is None else search
+        require_kind(search, SearchConfig, "search")
         if beam_size is not None:
             search = replace(search, beam_size=beam_size)
         search = replace(search, beam_size=max(search.beam_size, n_best))
         texts = as_texts(texts)
+        if split is None:
+            self._warn_of_several(texts)
+            asked = range(first, first + len(texts))
+            return self._search(texts, asked, search, n_best, batch_size)
+        require_name(split, "split", SPLITS)
+        cut = splitter(language or self.language)
+        whole = [self._in_sentences(text, cut) for text in texts]
+        pieces = [piece for one in whole for piece in one.pieces]
+        # The first sentence is drawn as the whole text would be.
+        numbers = [
+            number + (place << 32)
+            for number, one in enumerate(whole, first)
+            for place in range(len(one.pieces))
+        ]
+        found = iter(self._search(pieces, numbers, search, n_best, batch_size))
+        return [
+            joined(text, one, list(islice(found, len(one.pieces))), search.length_penalty, n_best)
+            for text, one in zip(texts, whole, strict=True)
+        ]
+
+    def _search(
+        self,
+        texts: Sequence[str],
+        numbers: Sequence[int],
+        search: SearchConfig,
+        n_best: int,
+        batch_size: int,
+    ) -> list[Translation]:
+        """Translates texts as they are; ``numbers`` are theirs in the request."""
         rows = self._encode(texts)
         results = [_blank(text) for text in texts]
 
         def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
-            hypotheses = search_for(self.stepper, source, search, n_best, batch)
+            asked = [numbers[index] for index in batch]
+            hypotheses = search_for(self.stepper, source, search, n_best, asked)
             return [
                 self._read(texts[index], rows[index], best)
                 for index, best in zip(batch, hypotheses, strict=True)
@@ -189,6 +281,28 @@ class Translator:
             for index, translation in zip(batch, translations, strict=True):
                 results[index] = translation
         return results
+
+    def _in_sentences(self, text: str, cut: Splitter) -> Sentences:
+        """Cuts a text into sentences, each with the text's tag."""
+        tag, rest = self.pipelines.source.cut_tag(text)
+        whole = in_sentences(rest, cut)
+        if tag is None:
+            return whole
+        pieces = tuple(f"{tag} {piece}" if piece else tag for piece in whole.pieces)
+        return replace(whole, pieces=pieces)
+
+    def _warn_of_several(self, texts: Sequence[str]) -> None:
+        """Says so where many more texts hold several sentences than those learned from."""
+        usual = self.pipelines.several
+        if usual is None:
+            return
+        if sum(map(holds_several, texts)) > max(FAR_MORE * usual, LEAST) * len(texts):
+            _warn(
+                "some texts hold several sentences, and are translated as if they were one; of the "
+                f"texts that the model has learned from, {100 * usual:.1f} % do. "
+                "`translate --split sentences` (in Python: split='sentences') translates each "
+                "sentence by itself"
+            )
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Encodes all texts; cuts those that are too long, and says what is odd about them."""
@@ -215,6 +329,52 @@ class Translator:
             for target, hypothesis in zip(texts, hypotheses, strict=True)
         ]
         return replace(translations[0], alternatives=tuple(translations))
+
+
+def joined(
+    text: str, whole: Sentences, parts: Sequence[Translation], penalty: float, n_best: int
+) -> Translation:
+    """Returns the translations of a text's sentences as one, with the likeliest alternatives.
+
+    The score is that of all sentences together: log-probability over length to the ``penalty``.
+    Alternatives differ in what their sentences score, and count by the lengths of the best ones.
+    """
+    if len(parts) == 1 and parts[0].source == text:
+        return parts[0]
+    lengths = [len(part.target_tokens) for part in parts]
+    found: list[tuple[tuple[Translation, ...], float]] = [((), 0.0)]
+    for part, length in zip(parts, lengths, strict=True):
+        weight = (length / max(1, sum(lengths))) ** penalty
+        longer = [
+            ((*before, one), score + weight * one.score)
+            for before, score in found
+            for one in part.alternatives
+        ]
+        found = sorted(longer, key=lambda entry: -entry[1])[:n_best]
+    hypotheses = tuple(_chained(text, whole, chosen, score) for chosen, score in found)
+    return replace(hypotheses[0], alternatives=hypotheses)
+
+
+def _chained(
+    text: str, whole: Sentences, parts: Sequence[Translation], score: float
+) -> Translation:
+    """Returns one translation of each sentence after the other; only the last end symbol stays."""
+    targets = [part.target_tokens[:-1] for part in parts[:-1]] + [parts[-1].target_tokens]
+    rows = [len(target) for target in targets]
+    columns = [len(part.source_tokens) for part in parts]
+    attention = np.zeros((sum(rows), sum(columns)), dtype=parts[0].attention.dtype)
+    places = zip(accumulate(rows, initial=0), accumulate(columns, initial=0), strict=True)
+    for (row, column), target, part in zip(places, targets, parts, strict=False):
+        looks = part.attention[: len(target)]
+        attention[row : row + len(looks), column : column + looks.shape[1]] = looks
+    return Translation(
+        whole.join(part.text for part in parts),
+        score,
+        tuple(chain.from_iterable(part.source_tokens for part in parts)),
+        tuple(chain.from_iterable(targets)),
+        attention,
+        source=text,
+    )
 
 
 def _blank(source: str) -> Translation:

@@ -2,7 +2,14 @@
 
 import argparse
 
-from seq2seq.tasks.verb import Verb, metric_options, output_options, precision_option
+from seq2seq.tasks.verb import (
+    Verb,
+    metric_options,
+    output_options,
+    precision_option,
+    reference_option,
+)
+from seq2seq.text.sentences import SPLITS
 
 COMMANDS = "seq2seq.tasks.translation.commands"
 
@@ -27,6 +34,16 @@ def _translate(parser: argparse.ArgumentParser) -> None:
     output_options(parser)
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="needs --format jsonl")
     parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="translate each sentence of a line by itself; needs the extra `sentences`",
+    )
+    parser.add_argument(
+        "--language",
+        metavar="CODE",
+        help="by whose rules to split; default: as training files are named, such as train.de",
+    )
+    parser.add_argument(
         "--errors", choices=("strict", "replace"), default="strict", help="what invalid UTF-8 does"
     )
 
@@ -34,7 +51,7 @@ def _translate(parser: argparse.ArgumentParser) -> None:
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _search(parser)
     parser.add_argument("--source", metavar="FILE", help="default: the configuration's data.test")
-    parser.add_argument("--reference", metavar="FILE", help="belongs with --source")
+    reference_option(parser, "belongs with --source", required=False)
     parser.add_argument(
         "--pairs", metavar="FILE", help="or both in one: TSV, JSONL, a folder of datasets"
     )
@@ -44,11 +61,18 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
             metavar="NAME",
             help=f"of --pairs, the {side}'s; default: as in the run's own files of that format",
         )
+    parser.add_argument(
+        "--group-sources",
+        action=argparse.BooleanOptionalAction,
+        help="lines with the same source, as a word with several pronunciations has them, count as "
+        "one with several references, of which any is right; --output still has a line for each. "
+        "Default: as the run's validation.group_sources, else each line counts by itself",
+    )
     parser.add_argument("--output", metavar="FILE", help="write the translations here")
     parser.add_argument(
         "--mistakes", type=int, default=0, metavar="N", help="show the N commonest mistakes"
     )
-    metric_options(parser, [], "what suits the task")
+    metric_options(parser, [], "what suits the task", "the run's own")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +89,7 @@ VERBS = (
         examples=(
             "seq2seq translate runs/quickstart source.txt > output.txt",
             "echo 'Your order arrives on May 4, 2021.' | seq2seq translate runs/quickstart",
-            "seq2seq translate runs/quickstart source.txt.gz --beam-size 10 --output output.txt",
+            "seq2seq translate runs/quickstart text.txt.gz --split sentences --output output.txt",
             "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5",
             "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3",
         ),
@@ -78,8 +102,8 @@ VERBS = (
         examples=(
             "seq2seq evaluate runs/quickstart",
             "seq2seq evaluate runs/quickstart --source test.en --reference test.pt --metrics bleu",
+            "seq2seq evaluate runs/words --pairs dictionary.tsv --group-sources",
             "seq2seq evaluate runs/g2p/kor-1 --ensemble runs/g2p/kor-2 --mistakes 10",
-            "seq2seq evaluate runs/words --pairs test.tsv --output spoken.txt --format json",
             "seq2seq evaluate runs/multi30k-de-en --precision int8 --batch-size 128",
         ),
     ),

@@ -1,6 +1,7 @@
 import gc
 import json
 import logging
+import os
 import resource
 import tracemalloc
 from collections import Counter
@@ -419,10 +420,10 @@ def test_a_damaged_cache_is_encoded_anew(
 
 
 def test_leftovers_of_killed_processes_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("seq2seq.data.cache.time.time", lambda: 1e10)
     (tmp_path / "a.tmp-1").touch()
+    os.utime(tmp_path / "a.tmp-1", (0, 0))
     with caplog.at_level(logging.INFO, "seq2seq"):
         encode_texts(Texts.of(TEXTS), chars(*TEXTS), tmp_path)
     assert caplog.messages == [

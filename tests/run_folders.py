@@ -1,0 +1,42 @@
+"""What a run folder came to, for tests that disturb runs."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from seq2seq.training.checkpoint import MODEL, OPTIMIZER, Checkpoints
+from seq2seq.training.journal import read_history
+
+Outcome = dict[str, Any]
+
+
+def outcome(folder: Path) -> Outcome:
+    """Returns all that must be the same: weights, optimiser, scores, losses, rates."""
+    checkpoints = Checkpoints(folder / "checkpoints")
+    latest = checkpoints.latest()
+    assert latest is not None
+    hashes = {
+        f"{which}: {name}/{file}": _hash(folder / "checkpoints" / name / file)
+        for which, name in (("last", latest.name), ("best", checkpoints.best().name))
+        for file in (MODEL, OPTIMIZER)
+    }
+    clocks = {"seconds", "window_seconds"}
+    state = {key: value for key, value in latest.state.items() if key not in clocks}
+    rows = read_history(folder)
+    clocks = {"minutes", "tokens_per_second"}
+    columns = [{key: row[key] for key in row.keys() - clocks} for row in rows]
+    return {**hashes, "state": state, "metrics": columns}
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def differing(one: Outcome, other: Outcome) -> list[str]:
+    """Returns the names of what is not the same."""
+    return [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Returns the names of drafts that nobody has removed."""
+    return [path.name for path in folder.rglob("*") if ".tmp-" in path.name]
