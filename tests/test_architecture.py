@@ -66,6 +66,8 @@ LAZY = {
     "data.tables": {"datasets"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
     "nn.scan": {"seq2seq.nn.triton_scan"},
+    "tasks.forecasting.arima_fit": {"statsmodels"},
+    "tasks.forecasting.arima_orders": {"statsmodels"},
 }
 """Imports inside functions: what would make `--help`, or every run, wait, or may be missing."""
 

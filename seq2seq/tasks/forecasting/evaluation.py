@@ -18,10 +18,9 @@ from seq2seq.evaluation.forecast_metrics import (
     quantile_levels,
     seasonal_scale,
 )
-from seq2seq.lists import chunks
 from seq2seq.measures import FORECAST_METRICS
 from seq2seq.tasks.forecasting.classical import BASELINES
-from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, truths
+from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, in_pieces, truths
 from seq2seq.tasks.forecasting.report import Measured, Report
 
 USUAL = ("mae", "rmse", "mape", "smape", "mase", "wql", "msis")
@@ -102,8 +101,9 @@ def _measured(name: str, model: Predictor, setting: Setting) -> Measured:
     size = setting.horizon * len(setting.panel.columns.targets) * len(setting.levels)
     for block in _blocks(setting):
         used = _refitted(model, setting, block) if setting.refit else model
-        for piece in chunks(block, max(1, TOGETHER // size)):
-            prediction = used.predict(setting.panel, piece, setting.horizon, setting.levels)
+        most = max(1, TOGETHER // size)
+        asked = setting.panel, block, setting.horizon, setting.levels, most
+        for piece, prediction in in_pieces(used, *asked):
             compared = setting.compared(piece, prediction)
             for metric in setting.metrics:
                 _add(scores, metric, FORECAST_METRICS[metric](compared))

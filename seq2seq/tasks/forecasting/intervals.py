@@ -32,6 +32,8 @@ from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, State, g
 PERCENTS = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0)
 """The intervals that are calibrated; others lie between them."""
 LEVELS = quantile_levels(PERCENTS)
+FIRST, FIRST_SEASONS = 100, 4
+"""Steps, or seasons where these are longer, that tell the unit of a series not seen in training."""
 log = logging.getLogger("seq2seq")
 
 
@@ -49,6 +51,8 @@ class Offsets:
     """Whether the model has no spread, so that its intervals begin at its point."""
     units: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Of each series, by columns; none: the units of the data."""
+    until: str = ""
+    """The last time, or the number of the last step, that they come from."""
 
     def at(self, percent: float | int, horizon: int) -> Float[np.ndarray, "H C"]:
         """Returns the offsets of an interval, on a line between those of its neighbours.
@@ -56,12 +60,11 @@ class Offsets:
         Raises:
             ConfigError: It is wider than all that were calibrated, or the horizon longer.
         """
-        steps = self.values.shape[1]
-        if percent > self.percents[-1]:
-            widest = f"{self.percents[-1]:g} %"
-            raise ConfigError(f"levels: calibrated up to {widest}, got {percent:g}; give less")
-        if horizon > steps:
-            raise ConfigError(f"horizon: calibrated for {steps} steps, got {horizon}; give less")
+        require_narrow(percent, self.percents[-1])
+        if horizon > self.horizon:
+            raise ConfigError(
+                f"horizon: calibrated for {self.horizon} steps, got {horizon}; give less"
+            )
         # An interval of nothing is moved by nothing.
         percents = np.array([0.0, *self.percents])
         values = np.concatenate([np.zeros((1, *self.values.shape[1:])), self.values])[:, :horizon]
@@ -70,12 +73,18 @@ class Offsets:
         found: np.ndarray = values[above - 1] + share * (values[above] - values[above - 1])
         return found
 
+    @property
+    def horizon(self) -> int:
+        """How many steps were calibrated."""
+        return int(self.values.shape[1])
+
     def unit(self, series: Series, origin: int, season: int) -> Float[np.ndarray, "C"]:
-        """Returns a series' unit; of one not seen in training, from what is before an origin."""
+        """Returns a series' unit; of one not seen in training, that of its first steps."""
         if not self.units:
             return np.ones(series.targets.shape[1])
         known = self.units.get(series.name)
-        return np.array(known) if known else _unit(series.targets[:origin], season)
+        first = min(origin, max(FIRST, FIRST_SEASONS * season))
+        return np.array(known) if known else _unit(series.targets[:first], season)
 
     def to_json(self) -> str:
         """Returns the offsets as a file keeps them."""
@@ -93,9 +102,15 @@ class Offsets:
             told: Any = json.loads(path.read_text(encoding="utf-8"))
             values, percents = np.array(told["values"], dtype=float), tuple(told["percents"])
             units = {name: tuple(unit) for name, unit in told["units"].items()}
-            return cls(percents, values, told["windows"], told["point_only"], units)
+            return cls(percents, values, told["windows"], told["point_only"], units, told["until"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: is damaged ({error!r})") from error
+
+
+def require_narrow(percent: float | int, widest: float = PERCENTS[-1]) -> None:
+    """Raises a :class:`ConfigError` if an interval is wider than all that were calibrated."""
+    if percent > widest:
+        raise ConfigError(f"levels: calibrated up to {widest:g} %, got {percent:g}; give less")
 
 
 def units_of(panel: Panel, ranges: Sequence[tuple[int, int]]) -> dict[str, tuple[float, ...]]:
@@ -144,7 +159,8 @@ def calibrate(
         known = np.isfinite(outside).sum(axis=0)
         least = min(least, int(known.min()))
         offsets.append(_quantile(outside, known, percent / 100))
-    return Offsets(PERCENTS, np.stack(offsets), least, point_only, empty.units)
+    until = max(panel.series[one.series].times[one.origin + horizon - 1] for one in windows)
+    return Offsets(PERCENTS, np.stack(offsets), least, point_only, empty.units, str(until))
 
 
 def _spread(prediction: Prediction) -> bool:
@@ -218,7 +234,7 @@ class CalibratedState:
         self, ahead: Series, levels: Sequence[float], samples: int = 0, seed: int = 1
     ) -> Prediction:
         """Forecasts the steps of ``ahead``."""
-        fine = _levels(levels, samples)
+        fine = finer(levels, samples)
         prediction = self.inner.forecast(ahead, fine, samples, seed)
         return _moved(prediction, self.offsets, self.unit[None], levels, [generator(seed, ahead)])
 
@@ -250,7 +266,7 @@ class Calibrated:
         seed: int = 1,
     ) -> Prediction:
         """Forecasts from each origin."""
-        fine = _levels(levels, samples)
+        fine = finer(levels, samples)
         prediction = self.model.predict(panel, windows, horizon, fine, samples, seed)
         of = [(panel.series[window.series], window.origin) for window in windows]
         units = [self.offsets.unit(series, origin, panel.season) for series, origin in of]
@@ -263,7 +279,7 @@ class Calibrated:
         return replace(self, model=refitted(panel, ranges)) if refitted else self
 
 
-def _levels(levels: Sequence[float], samples: int) -> tuple[float, ...]:
+def finer(levels: Sequence[float], samples: int) -> tuple[float, ...]:
     """Returns the levels to ask a model for: with samples all that show how these are moved."""
     return tuple(sorted({*levels, *LEVELS})) if samples else tuple(levels)
 
@@ -276,24 +292,29 @@ def _moved(
     random: Sequence[np.random.Generator],
 ) -> Prediction:
     """Returns a calibrated prediction at some of its levels, its samples moved with them."""
-    moved = calibrated(prediction, offsets, units)
+    moved, before = calibrated(prediction, offsets, units), prediction
+    if offsets.point_only and prediction.samples is not None:
+        # Steps are drawn apart: nothing says how they hang together.
+        places = np.array(prediction.levels)
+        drawn = [one.random(prediction.samples.shape[1:]) for one in random]
+        quantiles = np.broadcast_to(places, prediction.quantiles.shape)
+        before = replace(prediction, quantiles=quantiles, samples=np.stack(drawn))
+    return at_levels(moved_along(before, moved), levels)
+
+
+def at_levels(prediction: Prediction, levels: Sequence[float]) -> Prediction:
+    """Returns a prediction at some of its levels."""
     chosen = [prediction.levels.index(level) for level in levels]
-    found = replace(moved, quantiles=moved.quantiles[..., chosen], levels=tuple(levels))
-    if prediction.samples is None:
-        return found
-    samples = prediction.samples.copy()
-    for place in np.ndindex(*prediction.point.shape):
-        drawn, before = samples[place], prediction.quantiles[place]
-        if offsets.point_only:  # steps are drawn apart: nothing says how they hang together
-            drawn, before = random[place[0]].random(drawn.shape), np.array(prediction.levels)
-        samples[place] = _along(drawn, before, moved.quantiles[place])
-    return replace(found, samples=samples)
+    return replace(prediction, quantiles=prediction.quantiles[..., chosen], levels=tuple(levels))
 
 
-def _along(
-    drawn: Float[np.ndarray, "M"], before: Float[np.ndarray, "Q"], after: Float[np.ndarray, "Q"]
-) -> Float[np.ndarray, "M"]:
-    """Moves numbers as the quantiles between which they lie were moved."""
-    below, above = np.minimum(drawn - before[0], 0), np.maximum(drawn - before[-1], 0)
-    found: np.ndarray = np.interp(drawn, before, after) + below + above
-    return found
+def moved_along(before: Prediction, after: Prediction) -> Prediction:
+    """Returns ``after`` with the samples of ``before``, moved as the quantiles about them were."""
+    if before.samples is None:
+        return after
+    samples = np.empty_like(before.samples)
+    for place in np.ndindex(*before.point.shape):
+        drawn, here, there = before.samples[place], before.quantiles[place], after.quantiles[place]
+        outside = np.minimum(drawn - here[0], 0) + np.maximum(drawn - here[-1], 0)
+        samples[place] = np.interp(drawn, here, there) + outside
+    return replace(after, samples=samples)

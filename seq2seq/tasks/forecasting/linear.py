@@ -93,14 +93,14 @@ class Linear:
         return int(self.weights.shape[1])
 
     @property
-    def steps(self) -> int:
+    def reads(self) -> int:
         """How many steps before an origin are read."""
         return self.window + self.transform.reach
 
     def state(self, panel: Panel, series: Series) -> LastSteps:
         """Returns what is kept of the known steps of a series."""
-        last = series.part(max(0, series.known - self.steps), series.known)
-        return LastSteps(self, panel, self.steps, last)
+        last = series.part(max(0, series.known - self.reads), series.known)
+        return LastSteps(self, panel, self.reads, last)
 
     def predict(
         self,
@@ -171,7 +171,7 @@ class Linear:
         windows = [
             Window(number, origin)
             for number, (first, last) in enumerate(ranges)
-            for origin in range(first + self.steps, last - self.horizon + 1)
+            for origin in range(first + self.reads, last - self.horizon + 1)
         ]
         return fit_linear(panel, windows, self.window, self.horizon, transform)
 

@@ -1,18 +1,19 @@
 """What a forecast is, and what every kind of model that makes one can do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from seq2seq.data.series.panel import Panel, Series
 from seq2seq.data.series.windows import Window
 from seq2seq.errors import DataError
 from seq2seq.evaluation.forecast_metrics import interval
+from seq2seq.lists import chunks
 from seq2seq.tasks.forecasting.scaling import named
 
 MEDIAN = 0.5
@@ -51,6 +52,13 @@ class Prediction:
             DataError: The prediction has no such quantiles.
         """
         return interval(self.quantiles, self.levels, percent)
+
+    def rows(self, chosen: Int[np.ndarray, "K"]) -> "Prediction":
+        """Returns the prediction of some of the windows."""
+        samples = None if self.samples is None else self.samples[chosen]
+        return replace(
+            self, point=self.point[chosen], quantiles=self.quantiles[chosen], samples=samples
+        )
 
 
 @runtime_checkable
@@ -197,6 +205,26 @@ class Rolling:
                 ahead = ahead_of(series, origin, horizon)
                 found[place] = state.forecast(ahead, levels, samples, seed)
         return joined([found[place] for place in range(len(windows))])
+
+
+def in_pieces(
+    model: Predictor,
+    panel: Panel,
+    windows: Sequence[Window],
+    horizon: int,
+    levels: Sequence[float],
+    size: int,
+) -> Iterator[tuple[Sequence[Window], Prediction]]:
+    """Yields forecasts of up to ``size`` windows at once; windows must stand in order.
+
+    A model with ``pieces`` of its own remembers from one to the next what it knows of a series.
+    """
+    own = getattr(model, "pieces", None)
+    if own is not None:
+        yield from own(panel, windows, horizon, levels, size)
+        return
+    for piece in chunks(windows, size):
+        yield piece, model.predict(panel, piece, horizon, levels)
 
 
 def truths(panel: Panel, windows: Sequence[Window], horizon: int) -> Float[np.ndarray, "N H C"]:
