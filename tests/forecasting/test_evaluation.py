@@ -45,14 +45,14 @@ class Seer(SeasonalNaive):
         return self
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def setting() -> Setting:
     one, other = weekly(150, columns=2), replace(weekly(150, columns=2, seed=2), name="other")
     at = [*origins(100, 140), *origins(100, 120, series=1)]
     return Setting(panel_of(one, other), at, 7, training=[(0, 90)] * 2)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def report(setting: Setting) -> Report:
     return compare(setting, {"seer": Seer(), "naive": NAIVE})
 

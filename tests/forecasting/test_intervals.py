@@ -84,15 +84,16 @@ class PointNaive(Point):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_intervals_hold(model: Rolling) -> None:
-    panel = panel_of(weekly(1200, columns=2))
-    offsets = calibrate(model, panel, origins(100, 500, 2), 10)
-    at = origins(610, 1190, 3)
+    panel = panel_of(weekly(1000, columns=2))
+    offsets = calibrate(model, panel, origins(100, 500, 4), 10)
+    at = origins(510, 990, 4)
     found = Calibrated(model, offsets).predict(panel, at, 10, LEVELS)
     truth = truths(panel, at, 10)
     for percent in (80, 95):
         low, high = found.interval(percent)
         covered = 100 * ((truth >= low) & (truth <= high)).mean(axis=(0, 2))
-        assert covered == pytest.approx(np.full(10, percent), abs=8)
+        assert covered.mean() == pytest.approx(percent, abs=5)
+        assert covered == pytest.approx(np.full(10, percent), abs=13)
     assert (np.diff(found.quantiles, axis=-1) >= 0).all()
 
 

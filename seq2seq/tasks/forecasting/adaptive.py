@@ -141,8 +141,9 @@ class AdaptiveState:
         rows, asked = followed(self.rows, row) if counts else self.rows, self.asked
         if len(waiting) == self.inner.offsets.horizon:
             (then, was_asked), *later = waiting
-            prediction = then.forecast(ahead_of(rows, 0, len(rows.times)), LEVELS)
-            asked = asked_after(asked, was_asked, prediction, rows.targets[None])
+            if _told(rows):
+                prediction = then.forecast(ahead_of(rows, 0, len(rows.times)), LEVELS)
+                asked = asked_after(asked, was_asked, prediction, rows.targets[None])
             waiting, rows = tuple(later), rows.part(1, len(rows.times))
         return replace(self, inner=self.inner.extended(row), at=self.at + 1, asked=asked,
                        waiting=waiting, rows=rows)  # fmt: skip
@@ -241,22 +242,30 @@ class Adaptive:
     ) -> Iterator[tuple[int, Asked]]:
         """Yields each origin from the end of calibration to ``last``, and what is asked there."""
         offsets, series = self.model.offsets, panel.series[number]
+        steps = offsets.horizon
         first = min(last, max(self._needed(panel), first_after(series, offsets.until)))
         shape = (len(PERCENTS), *offsets.values.shape[1:])
         asked: Asked = np.broadcast_to(np.array(PERCENTS)[:, None, None], shape)
         before: deque[Asked] = deque()
-        for origin in range(first, min(first + offsets.horizon - 1, last) + 1):
+        for origin in range(first, min(first + steps - 1, last) + 1):
             yield origin, asked
             before.append(asked)
-        judged = [Window(number, origin) for origin in range(first, last - offsets.horizon + 1)]
+        judged = [Window(number, origin) for origin in range(first, last - steps + 1)]
         for piece in chunks(judged, size):
-            forecasts = self.model.predict(panel, piece, offsets.horizon, LEVELS)
-            truth = truths(panel, piece, offsets.horizon)
-            for place, window in enumerate(piece):
-                rows = np.array([place])
-                asked = asked_after(asked, before.popleft(), forecasts.rows(rows), truth[rows])
-                yield window.origin + offsets.horizon, asked
+            told = [one for one in piece if _told(series.part(one.origin, one.origin + steps))]
+            forecasts = self.model.predict(panel, told, steps, LEVELS) if told else None
+            for window in piece:
+                then = before.popleft()
+                if forecasts is not None and window in told:
+                    one = forecasts.rows(np.array([told.index(window)]))
+                    asked = asked_after(asked, then, one, truths(panel, [window], steps))
+                yield window.origin + steps, asked
                 before.append(asked)
+
+
+def _told(rows: Series) -> bool:
+    """Tells whether all that a forecast of some steps needs is known of them."""
+    return bool(np.isfinite(rows.future).all())
 
 
 def first_after(series: Series, until: str) -> int:

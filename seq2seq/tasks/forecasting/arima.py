@@ -5,6 +5,7 @@ Parameters are found by statsmodels' maximum likelihood, one model for each seri
 numbers, and needs statsmodels no longer: see :mod:`seq2seq.tasks.forecasting.state_space`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ from seq2seq.tasks.forecasting.prediction import (
 from seq2seq.tasks.forecasting.scaling import levels
 from seq2seq.tasks.forecasting.state_space import Belief, StateSpace
 
+log = logging.getLogger("seq2seq")
 PARTS = ("transition", "noise", "design", "mean", "covariance", "weights")
 
 
@@ -220,6 +222,8 @@ def fit_arima(
         DataError: A series is too short, or the model cannot be fitted.
     """
     statsmodels()
+    if panel.columns.past:
+        log.warning("arima does not read past covariates: %s", ", ".join(panel.columns.past))
     processes = []
     for series, (first, last) in zip(panel.series, ranges, strict=True):
         rows = series.part(first, last)

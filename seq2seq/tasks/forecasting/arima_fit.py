@@ -151,6 +151,8 @@ def _fit(values: np.ndarray, covariates: np.ndarray, orders: Orders, start: floa
     size = np.abs(every[:, kept]).max(axis=0, initial=0.0)
     unit = float(np.nanstd(differenced(values, orders))) or float(np.nanstd(values)) or 1.0
     model, found = _maximised(values / unit, every[:, kept] / size, orders, start, STEPS)
+    if not found.mle_retvals["converged"]:
+        log.warning("%s: the optimum was not reached in %d steps", orders, STEPS)
     weights = np.zeros(every.shape[1])
     weights[kept] = found.params[: len(kept)] * unit / size
     matrices, filtered = model.ssm, found.filter_results
