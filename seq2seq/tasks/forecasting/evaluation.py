@@ -26,7 +26,7 @@ from seq2seq.tasks.forecasting.report import Measured, Report
 USUAL = ("mae", "rmse", "mape", "smape", "mase", "wql", "msis")
 TRAJECTORIES = ("ade", "fde")
 """Where the columns are the axes of a space."""
-TOGETHER = 4_000_000
+TOGETHER = 20_000_000
 """Most numbers of a prediction's quantiles that are in memory at once."""
 
 
