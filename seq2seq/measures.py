@@ -31,12 +31,30 @@ class Metric(NamedTuple):
         tokenize: str = AUTO,
     ) -> Any:  # noqa: ANN401
         """Returns the score."""
-        function = imported(self.function) if isinstance(self.function, str) else self.function
         settings = {"tokenize": tokenize} if self.takes_tokenizer else {}
-        return function(hypotheses, references, lowercase=lowercase, **settings)
+        return _of(self.function)(hypotheses, references, lowercase=lowercase, **settings)
+
+
+class ForecastMetric(NamedTuple):
+    """A score of forecasts against what came."""
+
+    function: str | Callable[[Any], Any]
+    """Takes a :class:`seq2seq.evaluation.forecast_metrics.Compared` and returns a
+    :class:`seq2seq.evaluation.forecast_metrics.Tally`; or ``module:name`` of it."""
+    lower_is_better: bool = True
+
+    def __call__(self, compared: Any) -> Any:  # noqa: ANN401
+        """Returns the tally, which has the score of all, of each step and of each column."""
+        return _of(self.function)(compared)
+
+
+def _of(function: str | Callable[..., Any]) -> Callable[..., Any]:
+    found: Callable[..., Any] = imported(function) if isinstance(function, str) else function
+    return found
 
 
 _METRICS = "seq2seq.evaluation.metrics"
+_FORECASTS = "seq2seq.evaluation.forecast_metrics"
 
 METRICS: dict[str, Metric] = {
     "bleu": Metric(f"{_METRICS}:bleu", takes_tokenizer=True),
@@ -48,13 +66,19 @@ METRICS: dict[str, Metric] = {
     "cer": Metric(f"{_METRICS}:cer", lower_is_better=True),
 }
 """Metrics by the name that configurations and ``--metrics`` give them."""
+FORECAST_METRICS: dict[str, ForecastMetric] = {
+    name: ForecastMetric(f"{_FORECASTS}:{name}")
+    for name in ("mae", "rmse", "mape", "smape", "mase", "wql", "msis", "ade", "fde")
+}
+"""The same of forecasts. Coverage is none of them: it has a nominal value, and no way is better."""
 LOSSES = frozenset({"loss", "perplexity", "windows_loss", "bits_per_character"})
-"""Scores of validation that are no metrics of texts; less is better."""
+"""Scores of validation that are no metrics; less is better."""
 
 
 def lower_is_better(name: str) -> bool:
     """Tells whether a score falls as a model gets better."""
-    return name in LOSSES or (name in METRICS and METRICS[name].lower_is_better)
+    metric = METRICS.get(name) or FORECAST_METRICS.get(name)
+    return name in LOSSES or (metric is not None and metric.lower_is_better)
 
 
 def take_tokenizer(names: Sequence[str]) -> bool:

@@ -67,6 +67,8 @@ LAZY = {
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
     "nn.scan": {"seq2seq.nn.triton_scan"},
     "text.sentences": {"sentencex"},
+    "tasks.forecasting.arima_fit": {"statsmodels"},
+    "tasks.forecasting.arima_orders": {"statsmodels"},
 }
 """Imports inside functions: what would make `--help`, or every run, wait, or may be missing."""
 

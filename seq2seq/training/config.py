@@ -1,7 +1,8 @@
 """The settings of the training loop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.measures import METRICS
@@ -15,6 +16,9 @@ LIMITS = ("steps", "epochs", "minutes", "patience")
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The training loop. It ends at the first limit met: steps, epochs, minutes or patience."""
+
+    scores: ClassVar[Mapping[str, Any]] = METRICS
+    """The table that ``metric`` names an entry of; a task with other scores has another."""
 
     seed: int = 1
     """Where all randomness begins: weights, order of batches, dropout."""
@@ -61,7 +65,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_name(self.objective, "objective", OBJECTIVES)
-        require_name(self.metric, "metric", ("loss", *METRICS))
+        require_name(self.metric, "metric", ("loss", *self.scores))
         for key in ("seed", "steps", "epochs", "minutes", "patience", "validate_every", "threads"):
             require(getattr(self, key) >= 0, key, "at least 0", getattr(self, key))
         for key in ("accumulate", "keep", "log_every"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from seq2seq.evaluation.plots.style import BLUE, RED, drawing, new_figure, write
-from seq2seq.measures import METRICS, lower_is_better
+from seq2seq.measures import FORECAST_METRICS, METRICS, lower_is_better
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -44,7 +44,7 @@ def plot_learning_curve(
         ConfigError: matplotlib is not installed.
         StorageError: The picture cannot be written.
     """
-    wanted = METRICS if metrics is None else metrics
+    wanted = (*METRICS, *FORECAST_METRICS) if metrics is None else metrics
     scores = [name for name in wanted if any(name in row for row in history)]
     heights = [LOSS_HEIGHT] + [SCORE_HEIGHT] * len(scores)
     with drawing():
@@ -81,7 +81,8 @@ def _draw_score(panel: "matplotlib.axes.Axes", history: History, name: str, colo
     steps, values = _series(history, name)
     panel.plot(steps, values, DOTTED, color=colour, markersize=3.5)
     best = (min if lower_is_better(name) else max)(values)
-    panel.annotate(f"{best:.1f}", (steps[values.index(best)], best), color=colour, **ABOVE)
+    shown = f"{best:,.1f}" if abs(best) >= 1 else f"{best:.3g}"
+    panel.annotate(shown, (steps[values.index(best)], best), color=colour, **ABOVE)
 
 
 def _series(history: History, name: str) -> tuple[list[int | float], list[int | float]]:
