@@ -205,7 +205,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ),
         (
             "config.yaml --model.encoder.cell gruu",
-            "--model.encoder.cell: must be one of lstm, gru, rnn, sru, mingru, got 'gruu'; did you "
+            "--model.encoder.cell: must be one of lstm, gru, rnn, sru, mingru, lstm-ln, rnn-ln, got 'gruu'; did you "
             "mean 'gru'?",
         ),
         (
