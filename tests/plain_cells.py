@@ -16,7 +16,8 @@ def norm_step(layer: NormCell, value: Tensor, state: Tensor) -> Tensor:
     """Runs one step of a cell with layer normalisation; returns the new state."""
     size = layer.hidden_size
     summed = layer.weight_input @ value + layer.weight_recurrent @ state[:size]
-    blocks = zip(summed.split(size), layer.gain.split(size), layer.bias.split(size), strict=True)
+    parts = (torch.split(part, size) for part in (summed, layer.gain, layer.bias))
+    blocks = zip(*parts, strict=True)
     gates = [gain * normalised(block) + bias for block, gain, bias in blocks]
     if not isinstance(layer, NormLstm):
         return torch.tanh(gates[0])

@@ -9,15 +9,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MOST_TERMS = 10_000
+MOST_TERMS = 5_000
 """Of a continued fraction; it takes about as many as the root of its largest parameter."""
 SMALLEST = 1e-300
 """Stands for a zero that would be divided by."""
-CLOSE = 1e-14
+CLOSE = 1e-12
 
 
 def beta_share(
-    a: Float[Tensor, "*B"], b: Float[Tensor, "*B"], x: Float[Tensor, "*B"], rest: Float[Tensor, "*B"]
+    a: Float[Tensor, "*B"],
+    b: Float[Tensor, "*B"],
+    x: Float[Tensor, "*B"],
+    rest: Float[Tensor, "*B"],
 ) -> Float[Tensor, "*B"]:
     """Returns the regularised incomplete beta function ``I_x(a, b)``.
 
@@ -53,7 +56,7 @@ def _fraction(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
             above = safe(1 + part / above)
             change = above * below
             found = found * change
-        if bool(((change - 1).abs() < CLOSE).all()):
+        if not bool(((change - 1).abs() > CLOSE).any()):  # what is no number is not waited for
             break
     return found
 
@@ -86,9 +89,10 @@ def student_t_quantiles(
         log_density = log_norm - (freedom + 1) / 2 * torch.log1p(size.square() / freedom)
         step = (tail.log() - upper.log()) * tail / log_density.exp()
         size = (size + step).clamp(min=0)
-        if bool((step.abs() <= 1e-12 * (1 + size)).all()):
+        if not bool((step.abs() > CLOSE * (1 + size)).any()):
             break
-    return size * torch.sign(levels - 0.5)
+    found: Tensor = size * torch.sign(levels - 0.5)
+    return found
 
 
 def negative_binomial_below(

@@ -196,6 +196,8 @@ def test_a_key_lists_the_new_names(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_misspelt_name_is_told_the_new_ones(config: dict[str, Any]) -> None:
-    accepted = "lstm, gru, rnn, sru, mingru, lstm-ln, rnn-ln, relu, got 'relo'; did you mean 'relu'?"
+    accepted = (
+        "lstm, gru, rnn, sru, mingru, lstm-ln, rnn-ln, relu, got 'relo'; did you mean 'relu'?"
+    )
     with pytest.raises(ConfigError, match=f"overrides: model.encoder.cell: must be .*{accepted}"):
         seq2seq.train(config, {"model.encoder.cell": "relo"})
