@@ -160,7 +160,7 @@ class QuantileHead(ForecastHead):
         if known.shape[-1] == 1:
             return known.expand_as(levels)
         places = torch.special.ndtri(self.get_buffer("levels").to(levels.dtype))  # [P]
-        wanted = torch.special.ndtri(levels)
+        wanted = torch.special.ndtri(levels).contiguous()
         after = torch.searchsorted(places, wanted).clamp(1, len(places) - 1)
         share = (wanted - places[after - 1]) / (places[after] - places[after - 1])
         return torch.lerp(known.gather(-1, after - 1), known.gather(-1, after), share)

@@ -71,10 +71,11 @@ def expected_costs(name: str, head: Any, vectors: Tensor, targets: Tensor) -> An
         twin = of_torch.NegativeBinomial(shape, mean / (mean + shape))
         return -twin.log_prob((targets * scale).round())
     if isinstance(head, QuantileHead):
-        found = torch.zeros_like(targets)
-        for place, level in enumerate((0.1, 0.5, 0.9)):
-            short = targets - head.raw(vectors)[..., place]
-            found += 2 / 3 * torch.where(short > 0, level * short, (level - 1) * short)
+        found: Any = torch.zeros_like(targets)
+        for at, level in enumerate((0.1, 0.5, 0.9)):
+            short = targets - head.raw(vectors)[..., at]
+            cost = torch.where(short > 0, level * short, (level - 1) * short)
+            found = found + 2 / 3 * cost
         return found
     losses = {"mae": error.abs(), "mse": error**2}
     small = error.abs() <= 1

@@ -50,18 +50,14 @@ class Feeding(Mode):
         draws: Float[Tensor, "B H C M"],
     ) -> Forecast:
         """Forecasts windows. Beyond the first step, quantiles are those of the courses drawn."""
-        courses, first = self.courses(batch, head, draws if head.head.spread else draws[..., :0])
+        courses, first = self.courses(batch, head, draws)
         courses = summed(courses, self.shape.difference)
-        point, drawn = courses[..., 0], courses[..., 1:]
+        drawn = courses[..., 1:]
+        seen = drawn if drawn.shape[3] else courses  # that of the points, if there is no other
+        wanted = torch.tensor(levels, dtype=seen.dtype, device=seen.device)
+        quantiles = seen.quantile(wanted, dim=3).permute(1, 2, 3, 0)
         exact = head.quantiles(first[:, None], levels)  # [B, 1, C, Q]
-        if not drawn.shape[3]:
-            spread = point[:, 1:, :, None].expand(-1, -1, -1, exact.shape[3])
-            return Forecast(
-                point, torch.cat([exact, spread], dim=1), point[..., None].expand_as(draws)
-            )
-        wanted = torch.tensor(levels, dtype=drawn.dtype, device=drawn.device)
-        others = drawn[:, 1:].quantile(wanted, dim=3).permute(1, 2, 3, 0)
-        return Forecast(point, torch.cat([exact, others], dim=1), drawn)
+        return Forecast(courses[..., 0], torch.cat([exact, quantiles[:, 1:]], dim=1), drawn)
 
     def courses(
         self,
@@ -89,8 +85,11 @@ class Feeding(Mode):
             if ahead:
                 vector, state = self.step(many, values, ahead, state)
             own = vector.view(rows, 1 + count, -1)
-            drawn = head.quantiles(own[:, 1:], draws[:, ahead].transpose(1, 2)[..., None])
-            value = torch.cat([head.point(own[:, :1]), drawn[..., 0]], dim=1)  # [B, 1+M, C]
+            value = head.point(own[:, :1])  # [B, 1, C]
+            if count:
+                levels = draws[:, ahead].transpose(1, 2)[..., None]  # [B, M, C, 1]
+                drawn = head.quantiles(own[:, 1:], levels)[..., 0]
+                value = torch.cat([value, drawn], dim=1)
             values = torch.cat([values, value.reshape(-1, 1, columns)], dim=1)
         fed = values[:, batch.history.shape[1] :].view(rows, 1 + count, steps, columns)
         return fed.permute(0, 2, 3, 1), first

@@ -20,6 +20,7 @@ from seq2seq.tasks.forecasting.prediction import (
     joined,
 )
 from seq2seq.tasks.forecasting.scaling import Transform, named
+from seq2seq.tensors.tree import each
 
 AT_ONCE = 256
 """Most windows that are forecast at once."""
@@ -86,12 +87,13 @@ class RecurrentPredictor:
     ) -> Prediction:
         """Forecasts some windows."""
         rows, model = as_rows(windows), self.model
-        device = next(model.parameters()).device
+        weight = next(model.parameters())
         batch, scale = store.gather(rows, model.mode.arrange, blind=True)
         self._check_future(store, rows, batch)
         draws = torch.from_numpy(_draws(store, windows, drawn, seed))
         model.eval()
-        found = model.forecast(batch.to(device), levels, draws.to(device))
+        batch = each(batch, lambda tensor: tensor.to(weight))
+        found = model.forecast(batch, levels, draws.to(weight.device))
         base = store.going_on(rows)
         point, quantiles, courses = (
             self.transform.restored(part.double().cpu().numpy(), scale, base)

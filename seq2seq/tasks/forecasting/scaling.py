@@ -269,7 +269,8 @@ def levels(series: Series, panel: Panel, *, logarithm: bool) -> Float[np.ndarray
             f"{named(series)}: {panel.columns.targets[column]} is {series.targets[step, column]:g} "
             f"at {series.times[step]}; model.logarithm: true needs numbers above 0"
         )
-    return np.log(series.targets)
+    logarithms: np.ndarray = np.log(series.targets)
+    return logarithms
 
 
 def named(series: Series) -> str:
