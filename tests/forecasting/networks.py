@@ -108,7 +108,7 @@ def predictor_of(
     own: dict[str, Any] = {"window": WINDOW, "horizon": HORIZON, "segment": 3, "lags": (2, 9)}
     own |= {"mode": mode, "head": head, "scaling": scaling, "layers": layers}
     config = NetworkConfig(**own | settings)
-    model = Forecasting(config, shape_of(config, panel, masked=masked)).double()
+    model = Forecasting(config, shape_of(config, panel.columns, masked=masked)).double()
     random_biases(model)
     ranges = [(0, 30)] * len(panel.series)
     transform = Transform.learned(

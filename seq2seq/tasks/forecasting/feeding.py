@@ -162,7 +162,8 @@ class EncoderDecoder(Feeding):
 
         ``before`` are the values of the steps before.
         """
-        origin = torch.tensor([batch.history.shape[1]], device=before.device)
+        length = batch.history.shape[1]
+        origin = torch.arange(length, length + 1, device=before.device)
         future = batch.future[:, self.shape.window :]
         known = self.known(batch.history, future, origin, first + before.shape[1])
         return torch.cat([self.before(before), known[:, 0, first:]], dim=2)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from seq2seq.data.series.panel import Panel
+from seq2seq.data.series.panel import Columns
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.forecast_heads import HEADS
@@ -87,20 +87,19 @@ class NetworkConfig:
         require(not self.difference, "difference", f"empty {where}", list(self.difference))
 
 
-def shape_of(config: NetworkConfig, panel: Panel, *, masked: bool) -> Shape:
+def shape_of(config: NetworkConfig, columns: Columns, *, masked: bool) -> Shape:
     """Returns the sizes of a network for a panel's columns.
 
     ``masked`` says that numbers may be missing, as those are before the first difference.
     """
-    first = panel.series[0]
     return Shape(
         config.layers,
         config.window,
         config.horizon,
-        first.targets.shape[1],
-        first.past.shape[1],
-        first.future.shape[1],
-        len(first.static),
+        len(columns.targets),
+        len(columns.past),
+        len(columns.future),
+        len(columns.static),
         config.lags,
         config.difference,
         masked or bool(config.difference),

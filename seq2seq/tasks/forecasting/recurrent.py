@@ -18,6 +18,7 @@ from seq2seq.tasks.forecasting.prediction import (
     ahead_of,
     generator,
     joined,
+    missing_covariate,
 )
 from seq2seq.tasks.forecasting.scaling import Transform, named
 from seq2seq.tensors.tree import each
@@ -125,12 +126,8 @@ class RecurrentPredictor:
         for row, step, column in missing[:1]:
             number, origin = rows[row].tolist()
             series, place = store.panel.series[number], origin - self.model.shape.window + step
-            when = f"at {series.times[place]}" if place < len(series.times) else "after its end"
-            names = store.panel.columns.future
-            raise DataError(
-                f"{named(series)}: {names[column]} must be known for all steps of window and "
-                f"horizon, and is missing {when}"
-            )
+            name = store.panel.columns.future[column]
+            raise missing_covariate(series, name, series.times[place])
 
 
 def _draws(

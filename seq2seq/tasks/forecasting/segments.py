@@ -95,7 +95,8 @@ class Segments(AtOnce):
         if self.join is None:
             return asked
         history = batch.history.transpose(1, 2).flatten(0, 1)[..., None]  # [BC, RW, 1]
-        origin = torch.tensor([history.shape[1]], device=history.device)
+        length = history.shape[1]
+        origin = torch.arange(length, length + 1, device=history.device)
         room = (0, 0, 0, steps - shape.horizon)
         future = functional.pad(batch.future[:, shape.window :], room, value=NAN)
         future = future.repeat_interleave(shape.targets, dim=0)
