@@ -16,9 +16,13 @@ from seq2seq.nn.forecast_heads import HEADS
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.tasks.forecasting.batches import Arrange, SeriesBatch, SeriesStore, as_rows
 from seq2seq.tasks.forecasting.modes import MODES
-from seq2seq.tasks.forecasting.network import Forecasting, NetworkConfig, shape_of
+from seq2seq.tasks.forecasting.network import (
+    Forecasting,
+    NetworkConfig,
+    shape_of,
+    transform_of,
+)
 from seq2seq.tasks.forecasting.recurrent import RecurrentPredictor
-from seq2seq.tasks.forecasting.scaling import Transform
 
 WINDOW, HORIZON, STEPS = 6, 5, 40
 LEVELS = (0.1, 0.5, 0.9)
@@ -110,14 +114,7 @@ def predictor_of(
     config = NetworkConfig(**own | settings)
     model = Forecasting(config, shape_of(config, panel.columns, masked=masked)).double()
     random_biases(model)
-    ranges = [(0, 30)] * len(panel.series)
-    transform = Transform.learned(
-        panel,
-        ranges,
-        config.scaling,
-        logarithm=config.logarithm,
-        difference=config.difference,
-    )
+    transform = transform_of(config, panel, [(0, 30)] * len(panel.series))
     return RecurrentPredictor(model, transform)
 
 

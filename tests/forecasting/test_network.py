@@ -88,7 +88,9 @@ def test_a_changed_future_changes_no_forecast(cell: str, mode: str, head: str) -
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("columns", "origin"), [("targets", 19), ("past", 19), ("future", 20)])
+@pytest.mark.parametrize(
+    ("columns", "origin"), [("targets", 19), ("past", 19), ("future", 20), ("static", 0)]
+)
 def test_what_is_known_does_change_a_forecast(mode: str, columns: str, origin: int) -> None:
     panel, windows = two_series(), [Window(0, 20), Window(1, 20)]
     predictor = predictor_of(panel, mode=mode)
@@ -273,6 +275,14 @@ def test_a_head_of_counts_forecasts_counts() -> None:
 
 
 # --- what is refused
+
+
+def test_numbers_that_are_no_counts_are_refused_where_counts_are_forecast() -> None:
+    panel = two_series()
+    panel.series[0].targets[3, 0] = 0.5
+    with pytest.raises(DataError, match=r"series one: y is 0.5 at 2024-01-04.*needs counts"):
+        predictor_of(panel, head=COUNTS)
+    predictor_of(panel, head="gaussian")
 
 
 @pytest.mark.parametrize("mode", AT_ONCE)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from seq2seq.data.series.panel import Columns
+from seq2seq.data.series.panel import Columns, Panel
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.forecast_heads import HEADS
@@ -17,7 +17,7 @@ from seq2seq.tasks.forecasting.batches import SeriesBatch
 from seq2seq.tasks.forecasting.mode import Forecast, Known
 from seq2seq.tasks.forecasting.modes import MODES
 from seq2seq.tasks.forecasting.reading import Shape
-from seq2seq.tasks.forecasting.scaling import SCALINGS
+from seq2seq.tasks.forecasting.scaling import SCALINGS, Transform, check_counts
 from seq2seq.tensors import Features, Padded
 
 
@@ -104,6 +104,21 @@ def shape_of(config: NetworkConfig, columns: Columns, *, masked: bool) -> Shape:
         config.difference,
         masked or bool(config.difference),
         config.segment,
+    )
+
+
+def transform_of(
+    config: NetworkConfig, panel: Panel, ranges: Sequence[tuple[int, int]]
+) -> Transform:
+    """Learns the units of a network's numbers from a range of steps of each series.
+
+    Raises:
+        DataError: A number has no logarithm, or is no count where counts are forecast.
+    """
+    if HEADS[config.head].counts:
+        check_counts(panel)
+    return Transform.learned(
+        panel, ranges, config.scaling, logarithm=config.logarithm, difference=config.difference
     )
 
 
