@@ -215,8 +215,8 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ),
         (
             "config.yaml --model.encoder.cell gruu",
-            "--model.encoder.cell: must be one of lstm, gru, rnn, sru, mingru, got 'gruu'; did you "
-            "mean 'gru'?",
+            "--model.encoder.cell: must be one of lstm, gru, rnn, sru, mingru, lstm-ln, rnn-ln, "
+            "got 'gruu'; did you mean 'gru'?",
         ),
         (
             "config.yaml --model.embedding_size wide",

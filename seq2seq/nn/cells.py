@@ -2,6 +2,7 @@
 
 from seq2seq.nn.cell import Cell
 from seq2seq.nn.kernel_cells import Gru, Lstm, Simple
+from seq2seq.nn.norm_cells import NormLstm, NormSimple
 from seq2seq.nn.scan_cells import MinGru, Sru
 
 CELLS: dict[str, type[Cell]] = {
@@ -10,5 +11,7 @@ CELLS: dict[str, type[Cell]] = {
     "rnn": Simple,
     "sru": Sru,
     "mingru": MinGru,
+    "lstm-ln": NormLstm,
+    "rnn-ln": NormSimple,
 }
 """Cells by the name that ``cell:`` gives them in a configuration."""

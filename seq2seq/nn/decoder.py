@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.nn.attention import ATTENTIONS
-from seq2seq.nn.cell import tanh_
+from seq2seq.nn.cell import Folded, tanh_
 from seq2seq.nn.heads import Head, fold_head
 from seq2seq.nn.inputs import Input
 from seq2seq.nn.linear import SearchPrecision, linear
@@ -191,8 +191,12 @@ class FoldedDecoder:
 
     @property
     def batch_invariant(self) -> bool:
-        """Whether the head gives a row the same bits however many rows there are."""
-        return getattr(self.scores, "batch_invariant", False)
+        """Whether layers and head may give a row the same bits however many rows there are.
+
+        torch's own products, which cells use that have no fold, do not.
+        """
+        packed = all(isinstance(cell, Folded) for cells in self.layers.cells for cell in cells)
+        return packed and getattr(self.scores, "batch_invariant", False)
 
     def step(
         self, memory: Memory | None, state: DecoderState, tokens: Int[Tensor, "B K"]

@@ -50,3 +50,24 @@ class TokenInput(Input):
         else:
             kept = torch.rand(values.shape, device=values.device) >= self.dropout
         return vectors * (kept / (1 - self.dropout))[..., None].to(vectors.dtype)
+
+
+class FeatureInput(Input):
+    """Takes numbers as they are; one that is missing, NaN, is nothing.
+
+    Of the last ``flagged`` features it is told, by as many features more, whether they are there.
+    """
+
+    def __init__(self, features: int, flagged: int = 0) -> None:
+        super().__init__()
+        self.features = features
+        self.flagged = flagged
+        self.size = features + flagged
+        """Features that come out."""
+
+    def forward(self, values: Float[Tensor, "B T F"]) -> Float[Tensor, "B T E"]:
+        """Returns the features without NaN, and which are there: 1, else 0."""
+        there = ~values.isnan()
+        known = values.masked_fill(~there, 0.0)
+        flags = there[..., self.features - self.flagged :].to(known.dtype)
+        return torch.cat([known, flags], dim=-1)

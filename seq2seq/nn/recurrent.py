@@ -63,8 +63,9 @@ class RecurrentConfig:
     """A stack of recurrent layers."""
 
     cell: Annotated[str, OneOf(CELLS)] = "lstm"
-    """Recurrent unit: `lstm`, `gru`, `rnn` (the simple tanh layer), or `sru` and `mingru`, which
-    train faster since their gates see a layer's input alone."""
+    """Recurrent unit: `lstm`, `gru`, `rnn` (the simple tanh layer); `sru` and `mingru`, which train
+    faster since their gates see a layer's input alone; `lstm-ln` and `rnn-ln`, which normalise what
+    their units sum up."""
     layers: int = 1
     """Layers on top of each other."""
     hidden_size: int = 512

@@ -191,11 +191,13 @@ def test_one_of_everything_from_training_to_scores(
 def test_a_key_lists_the_new_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "translation", "model.decoder"]) == 0
     listed = capsys.readouterr().out
-    assert "lstm|gru|rnn|sru|mingru|relu" in listed
+    assert "lstm|gru|rnn|sru|mingru|lstm-ln|rnn-ln|relu" in listed
     assert "additive|dot|general|none|cosine" in listed
 
 
 def test_a_misspelt_name_is_told_the_new_ones(config: dict[str, Any]) -> None:
-    accepted = "lstm, gru, rnn, sru, mingru, relu, got 'relo'; did you mean 'relu'?"
+    accepted = (
+        "lstm, gru, rnn, sru, mingru, lstm-ln, rnn-ln, relu, got 'relo'; did you mean 'relu'?"
+    )
     with pytest.raises(ConfigError, match=f"overrides: model.encoder.cell: must be .*{accepted}"):
         seq2seq.train(config, {"model.encoder.cell": "relo"})

@@ -24,7 +24,8 @@ from seq2seq.nn import cell as cells
 from seq2seq.nn.attention import ATTENTIONS
 from seq2seq.nn.cells import CELLS
 from seq2seq.nn.decoder import DecoderConfig, DecoderState
-from seq2seq.nn.linear import SearchPrecision, has_int8
+from seq2seq.nn.linear import SearchPrecision, has_int8, has_packed
+from seq2seq.nn.norm_cells import NormSimple
 from seq2seq.nn.recurrent import RecurrentConfig
 from seq2seq.tensors import Padded, Step
 
@@ -173,3 +174,18 @@ def two_steps(
 ) -> list[Step[DecoderState]]:
     first = stepper.step(None, state, tokens)
     return [first, stepper.step(None, first.state, tokens)]
+
+
+def test_cells_without_a_fold_are_not_batch_invariant(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Halved(NormSimple):
+        def step(self, inputs: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+            return super().step(inputs, state) / 2
+
+    monkeypatch.setitem(CELLS, "halved", Halved)
+    torch.manual_seed(1)
+    for cell, invariant in (("rnn-ln", True), ("halved", False)):
+        layers = RecurrentConfig(cell=cell, hidden_size=128)
+        config = LanguageModelConfig(embedding_size=8, layers=layers)
+        model = build_language_model(config, VOCAB).eval()
+        stepper = model.fold("float32")
+        assert stepper.batch_invariant is invariant or not has_packed("cpu")

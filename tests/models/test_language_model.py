@@ -14,6 +14,7 @@ from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, bu
 from seq2seq.nn import cells
 from seq2seq.nn.heads import TokenHead
 from seq2seq.nn.kernel_cells import KernelCell as RecurrentLayer
+from seq2seq.nn.norm_cells import NormCell as NormLayer
 from seq2seq.nn.recurrent import (
     Recurrent,
     RecurrentConfig,
@@ -22,6 +23,7 @@ from seq2seq.nn.scan_cells import ScanCell as ScanLayer
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Padded, TextBatch
 from tests.losses import outcome
+from tests.plain_cells import norm_step
 
 VOCABULARY = 9
 DOCUMENTS = [[BOS, 5, 7, 4, 8, 5, 6, EOS], [BOS, 8, 4, EOS], [BOS, 6, 6, 5, 4, EOS], [BOS, EOS]]
@@ -114,7 +116,7 @@ def check_same(model: LanguageModel, ours: Tensor, expected: Tensor) -> None:
 
 # The same model once more, a token at a time, of one-step cells in a plain loop.
 
-Layer = RecurrentLayer | ScanLayer
+Layer = RecurrentLayer | ScanLayer | NormLayer
 
 
 def advance_scan(layer: ScanLayer, value: Tensor, state: Tensor) -> Tensor:
@@ -134,6 +136,8 @@ def advance(layer: Layer, cell: str, value: Tensor, state: Tensor) -> Tensor:
     """Runs a cell, with the layer's own weights, on one vector; returns the new state."""
     if isinstance(layer, ScanLayer):
         return advance_scan(layer, value, state)
+    if isinstance(layer, NormLayer):
+        return norm_step(layer, value, state)
     twin = CELLS[cell](layer.weight_input.shape[1], layer.hidden_size, dtype=value.dtype)
     own: dict[str, Tensor] = {
         "weight_ih": layer.weight_input,

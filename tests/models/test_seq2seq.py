@@ -15,11 +15,13 @@ from seq2seq.nn.attention import ATTENTIONS, AdditiveAttention, Attention, Gener
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.kernel_cells import KernelCell as RecurrentLayer
+from seq2seq.nn.norm_cells import NormCell as NormLayer
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
 from seq2seq.nn.scan_cells import ScanCell as ScanLayer
 from seq2seq.symbols import BOS, EOS, PAD
 from seq2seq.tensors import Batch, Padded
 from tests.losses import outcome
+from tests.plain_cells import norm_step
 
 CELLS: dict[str, type[nn.LSTMCell | nn.GRUCell | nn.RNNCell]] = {
     "lstm": nn.LSTMCell,
@@ -200,13 +202,27 @@ class ScanCell(nn.Module):
         return output, torch.cat([output, carried])
 
 
-OneStep = nn.LSTMCell | nn.GRUCell | nn.RNNCell | ScanCell
-Layer: TypeAlias = RecurrentLayer | ScanLayer
+class NormCell(nn.Module):
+    """One step of a cell with layer normalisation."""
+
+    def __init__(self, layer: NormLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        new = norm_step(self.layer, value, state)
+        return new[: self.layer.hidden_size], new
+
+
+OneStep = nn.LSTMCell | nn.GRUCell | nn.RNNCell | ScanCell | NormCell
+Layer: TypeAlias = RecurrentLayer | ScanLayer | NormLayer
 
 
 def one_step(layer: Layer, cell: str) -> OneStep:
     if isinstance(layer, ScanLayer):
         return ScanCell(layer)
+    if isinstance(layer, NormLayer):
+        return NormCell(layer)
     weight = layer.weight_input
     twin = CELLS[cell](weight.shape[1], layer.hidden_size, dtype=weight.dtype)
     with torch.no_grad():
@@ -219,7 +235,7 @@ def one_step(layer: Layer, cell: str) -> OneStep:
 
 def advance(cell: nn.Module, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a cell on vectors; returns the output and the new state, one vector each."""
-    if isinstance(cell, ScanCell):
+    if isinstance(cell, ScanCell | NormCell):
         output, new = cell(value, state)
         return output, new
     if isinstance(cell, nn.LSTMCell):
@@ -243,7 +259,7 @@ def encode(stack: Recurrent, values: list[Tensor]) -> tuple[list[Tensor], list[T
     finals = []
     for index, layer in enumerate(stack.layers):
         sides, ends = [], []
-        parts = [part for part in layer.modules() if isinstance(part, RecurrentLayer | ScanLayer)]
+        parts = [part for part in layer.modules() if isinstance(part, Layer)]
         for way, part in zip((1, -1), parts, strict=False):
             cell = one_step(part, stack.config.cell)
             state = values[0].new_zeros(stack.state_size // len(parts))
@@ -288,7 +304,7 @@ def plain_log_probs(model: Any, source: list[int], target: list[int]) -> Tensor:
         for index, layer in enumerate(model.bridge.layers)
         if isinstance(layer, nn.Linear)
     ]
-    parts = [layer for layer in stack.layers if isinstance(layer, RecurrentLayer | ScanLayer)]
+    parts = [layer for layer in stack.layers if isinstance(layer, Layer)]
     cells = [one_step(layer, stack.config.cell) for layer in parts]
     feed = memory[0].new_zeros(decoder.feed_size)
     rows = []

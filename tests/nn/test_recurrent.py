@@ -12,11 +12,13 @@ from seq2seq.errors import ConfigError
 from seq2seq.nn.cells import CELLS
 from seq2seq.nn.dropout import dropout_mask
 from seq2seq.nn.kernel_cells import KernelCell
+from seq2seq.nn.norm_cells import NormCell
 from seq2seq.nn.recurrent import BACKWARD, FORWARD, Recurrent, RecurrentConfig, reverse
 from seq2seq.nn.scan_cells import ScanCell
 
 CELL_NAMES = tuple(CELLS)
 SCAN_NAMES = tuple(name for name, cell in CELLS.items() if issubclass(cell, ScanCell))
+NORM_NAMES = tuple(name for name, cell in CELLS.items() if issubclass(cell, NormCell))
 TORCH: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {
     "lstm": nn.LSTM,
     "gru": nn.GRU,
@@ -326,7 +328,7 @@ def test_a_bidirectional_layer_gives_half_its_width_to_each_direction() -> None:
 
 
 def test_every_cell_name_has_its_cell() -> None:
-    assert set(CELLS) == {*TORCH, *SCAN_NAMES}
+    assert set(CELLS) == {*TORCH, *SCAN_NAMES, *NORM_NAMES}
 
 
 # --- gates that see the input alone
