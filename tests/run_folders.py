@@ -20,11 +20,13 @@ def outcome(folder: Path) -> Outcome:
         for which, name in (("last", latest.name), ("best", checkpoints.best().name))
         for file in (MODEL, OPTIMIZER)
     }
-    clocks = {"seconds", "window_seconds"}
+    clocks = {"seconds", "window_seconds", "best_row"}
     state = {key: value for key, value in latest.state.items() if key not in clocks}
     rows = read_history(folder)
     clocks = {"minutes", "tokens_per_second"}
     columns = [{key: row[key] for key in row.keys() - clocks} for row in rows]
+    best = latest.state.get("best_row", {})
+    state["best"] = {key: best[key] for key in best.keys() - {"minutes"}}
     return {**hashes, "state": state, "metrics": columns}
 
 

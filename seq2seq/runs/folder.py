@@ -60,7 +60,8 @@ class Run:
         best_step = latest.state["best_step"] if latest else None
         history = read_history(folder)
         validations = [row for row in history if "valid_loss" in row]
-        best = next((row for row in validations if row["step"] == best_step), {})
+        kept = latest.state.get("best_row") if latest else None  # a damaged row changes nothing
+        best = kept or next((row for row in validations if row["step"] == best_step), {})
         if best_step is not None and not best:
             log.warning("%s: has no scores of step %d, the best", folder / METRICS, best_step)
         return cls(folder, best, history)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,8 @@ class Progress:
     best_loss: float | None = None
     """The validation loss at the best score, which decides between equal scores."""
     best_step: int | None = None
+    best_row: dict[str, int | float] = field(default_factory=dict)
+    """What the metrics tell of the best validation; empty: an earlier version did not keep it."""
     without_gain: int = 0
     plateaus: int = 0
     skipped: int = 0

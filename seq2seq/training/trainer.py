@@ -343,18 +343,20 @@ class Trainer(Generic[BatchT]):
         value = scores[metric] if lower_is_better(metric) else -scores[metric]
         progress.validated = progress.step
         progress.without_gain += 1
+        shown = {f"valid_{name}" if name == "loss" else name: one for name, one in scores.items()}
+        minutes = progress.seconds / 60
+        row = {"step": progress.step, "epoch": progress.epoch, **shown, "minutes": minutes}
         if self._better(value, scores["loss"]):
             loss = scores["loss"]
             progress.best, progress.best_loss = value, loss if math.isfinite(loss) else None
             progress.best_step, progress.without_gain = progress.step, 0
+            progress.best_row = {name: one for name, one in row.items() if math.isfinite(one)}
         elif progress.without_gain % self.config.optimizer.schedule.patience == 0:
             progress.plateaus += 1
-        row = {f"valid_{name}" if name == "loss" else name: score for name, score in scores.items()}
-        minutes = progress.seconds / 60
-        journal.row({"step": progress.step, "epoch": progress.epoch, **row, "minutes": minutes})
-        shown = ", ".join(f"{name} {score:.3f}" for name, score in row.items())
+        journal.row(row)
+        text = ", ".join(f"{name} {score:.3f}" for name, score in shown.items())
         star = " (best)" if progress.best_step == progress.step else ""
-        log.info("step %d, %.1f min: %s%s", progress.step, minutes, shown, star)
+        log.info("step %d, %.1f min: %s%s", progress.step, minutes, text, star)
         progress.diverged = self._divergence(scores["loss"]) if self._over() else ""
         self._save()
 

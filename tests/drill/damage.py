@@ -7,6 +7,7 @@ without a word. What only reports, and one checkpoint of several, stops nothing.
 
 import os
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -178,7 +179,7 @@ def drill(whole: dict[tuple[str, Use], Came], one: Try) -> Verdict:
     verdict = judged(came, whole[one.task, one.use])
     if verdict.kind == "silent" and _is_gone(one):
         verdict = Verdict("changed, as is right")
-    if verdict.kind == "refused" and not _names(came.ended.said, one):
+    if verdict.kind == "refused" and not _names(came.ended.err, one):
         verdict = Verdict("refused without naming it", came.ended.said)
     if verdict.kind == "refused" and _must_work(one):
         verdict = Verdict("refused needlessly", came.ended.said)
@@ -194,9 +195,10 @@ def give_away(place: Path) -> None:
 
 
 def _names(said: str, one: Try) -> bool:
-    """Tells whether a message names what was damaged, or a folder around it."""
+    """Tells whether what is said names what was damaged, or a folder around it."""
     around, *inside = Path(one.target).parts
-    return any(part in said for part in inside) or around in said.split(":")[1]
+    named = any(part in said for part in inside)
+    return named or re.search(rf"\b{around}\b", said) is not None
 
 
 def _is_gone(one: Try) -> bool:

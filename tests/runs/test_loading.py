@@ -195,9 +195,28 @@ def test_lost_checkpoints_are_told_of_where_training_begins_anew(
 
 def test_lost_rows_are_told_of(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = run / "metrics.jsonl"
+    told = describe(run)
     path.unlink()
-    best = Checkpoints(run / "checkpoints").best().state["step"]
-    describe(run)
-    assert caplog.messages == [f"{path}: has no scores of step {best}, the best"]
+    assert describe(run) == told  # the checkpoint tells the best scores
+    assert caplog.messages == []
     USES["train"](run)
     assert f"{path}: rows are missing, such as of step 4" in caplog.messages
+
+
+def test_scores_that_are_printed_are_those_of_the_checkpoint(run: Path) -> None:
+    path = run / "metrics.jsonl"
+    told = describe(run)
+    path.write_text(path.read_text().replace('"valid_loss": ', '"valid_loss": 9'))
+    assert describe(run) == told
+
+
+def test_a_run_of_an_earlier_version_without_its_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Path(shutil.copytree(next(p for p in GOLDEN.iterdir() if p.is_dir()), tmp_path / "run"))
+    assert "best" in describe(run)
+    (run / "metrics.jsonl").unlink()
+    best = Checkpoints(run / "checkpoints").best().state["best_step"]
+    describe(run)
+    text = f"{run / 'metrics.jsonl'}: has no scores of step {best}, the best"
+    assert text in caplog.messages
