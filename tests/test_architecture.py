@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "words", "lazy", "errors"},
     "experiment": {"tasks", "runs", "evaluation", "config", "errors"},
     "tasks": {"runs", "models", "data", "search", "training", "evaluation", "nn", "text", "device",
-              "config", "tensors", "measures", "symbols", "lazy", "errors"},
+              "config", "tensors", "measures", "symbols", "lists", "lazy", "errors"},
     "runs": {"training", "text", "device", "config", "lists", "errors"},
     "training": {"tensors", "measures", "errors"},
     "evaluation": {"tensors", "measures", "lists", "errors"},
