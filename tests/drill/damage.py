@@ -179,6 +179,8 @@ def drill(whole: dict[tuple[str, Use], Came], one: Try) -> Verdict:
     verdict = judged(came, whole[one.task, one.use])
     if verdict.kind == "silent" and _is_gone(one):
         verdict = Verdict("changed, as is right")
+    if verdict.failure == "other metrics" and one.target == f"{RUN}/metrics.jsonl":
+        verdict = Verdict("a digit of the metrics")  # which nothing that is printed depends on
     if verdict.kind == "refused" and not _names(came.ended.err, one):
         verdict = Verdict("refused without naming it", came.ended.said)
     if verdict.kind == "refused" and _must_work(one):
