@@ -160,7 +160,19 @@ def test_a_full_memory_is_one_line(
     monkeypatch.setattr("seq2seq.cli.commands.info", lambda _: ERRORS[source]())
     assert main(["info", "run"]) == 2
     assert capsys.readouterr().err == (
-        "seq2seq: memory is full; give it less at once, or choose smaller sizes of the model\n"
+        "seq2seq: memory is full; choose a smaller --batch-size or --beam-size where the verb has "
+        "them, or a shorter input\n"
+    )
+
+
+def test_training_names_its_own_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seq2seq.cli.commands.train", lambda _: overflow())
+    (tmp_path / "config.yaml").touch()
+    assert main(["train", str(tmp_path / "config.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        "seq2seq: memory is full; choose a smaller data.batch, or smaller sizes of the model\n"
     )
 
 

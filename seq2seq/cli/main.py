@@ -178,11 +178,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        text = "memory is full; give it less at once, or choose smaller sizes of the model"
+        text = f"memory is full; {_remedy(words)}"
         return _fail(error, text, OutOfMemory.exit_code, "--debug" in words)
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", 130, "--debug" in words)
     return 0
+
+
+def _remedy(words: Sequence[str]) -> str:
+    """Returns what a verb can be told to do with less memory."""
+    if words[:1] == ["train"]:
+        return "choose a smaller data.batch, or smaller sizes of the model"
+    return (
+        "choose a smaller --batch-size or --beam-size where the verb has them, or a shorter input"
+    )
 
 
 def _verb(options: argparse.Namespace) -> Verb:

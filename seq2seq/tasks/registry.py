@@ -3,8 +3,7 @@
 Modules are named as text, so that the command line can show its help without loading them.
 """
 
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Entry(NamedTuple):
@@ -25,9 +24,3 @@ TASKS: dict[str, Entry] = {
 }
 """Tasks by the name that ``task:`` gives them in a configuration; the first is meant without one.
 """
-
-
-def imported(place: str) -> Any:  # noqa: ANN401
-    """Imports what ``module:name`` names."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
