@@ -259,3 +259,11 @@ def tanh_(values: Tensor) -> Tensor:
     if values.is_cuda:
         return values.tanh_()  # one kernel instead of four
     return values.mul_(TWO).sigmoid_().sub_(HALF).mul_(TWO)
+
+
+def draw_gates(inputs: nn.Parameter, recurrent: nn.Parameter, gates: int) -> None:
+    """Draws weights gate by gate: Glorot for the inputs, orthogonal for the recurrence."""
+    for gate in inputs.chunk(gates):
+        nn.init.xavier_uniform_(gate)
+    for gate in recurrent.chunk(gates):
+        nn.init.orthogonal_(gate)

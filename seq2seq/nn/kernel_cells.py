@@ -10,7 +10,17 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.nn.cell import HALF, TWO, Cell, Folded, SearchCell, last, padded_steps, tanh_
+from seq2seq.nn.cell import (
+    HALF,
+    TWO,
+    Cell,
+    Folded,
+    SearchCell,
+    draw_gates,
+    last,
+    padded_steps,
+    tanh_,
+)
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.linear import SearchPrecision, linear
 
@@ -126,10 +136,7 @@ class KernelCell(Cell):
 
     def reset_parameters(self) -> None:
         """Glorot for the inputs, orthogonal for the recurrence (Saxe et al. 2014), gate by gate."""
-        for gate in self.weight_input.chunk(self.gates):
-            nn.init.xavier_uniform_(gate)
-        for gate in self.weight_recurrent.chunk(self.gates):
-            nn.init.orthogonal_(gate)
+        draw_gates(self.weight_input, self.weight_recurrent, self.gates)
         nn.init.zeros_(self.bias_input)
         nn.init.zeros_(self.bias_recurrent)
         if self.forget_gate is not None:

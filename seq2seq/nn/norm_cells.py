@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.nn.cell import Cell, Folded, SearchCell
+from seq2seq.nn.cell import Cell, Folded, SearchCell, draw_gates
 from seq2seq.nn.dropout import dropout
 from seq2seq.nn.linear import SearchPrecision, linear
 from seq2seq.nn.rows import row_linear
@@ -37,10 +37,7 @@ class NormCell(Cell):
 
     def reset_parameters(self) -> None:
         """Glorot for the inputs, orthogonal for the recurrence, gate by gate."""
-        for gate in self.weight_input.chunk(self.gates):
-            nn.init.xavier_uniform_(gate)
-        for gate in self.weight_recurrent.chunk(self.gates):
-            nn.init.orthogonal_(gate)
+        draw_gates(self.weight_input, self.weight_recurrent, self.gates)
         nn.init.ones_(self.gain)
         nn.init.zeros_(self.bias)
         if self.forget_gate is not None:
