@@ -68,7 +68,7 @@ METRICS: dict[str, Metric] = {
 """Metrics by the name that configurations and ``--metrics`` give them."""
 FORECAST_METRICS: dict[str, ForecastMetric] = {
     name: ForecastMetric(f"{_FORECASTS}:{name}")
-    for name in ("mae", "rmse", "mape", "smape", "mase", "wql", "msis", "ade", "fde")
+    for name in ("mae", "mse", "rmse", "mape", "smape", "mase", "wql", "msis", "ade", "fde")
 }
 """The same of forecasts. Coverage is none of them: it has a nominal value, and no way is better."""
 LOSSES = frozenset({"loss", "perplexity", "windows_loss", "bits_per_character"})

@@ -41,6 +41,9 @@ class Compared:
     season: int
     scaled_by: str = "train"
     """Where the scale was measured; part of the signature."""
+    scaled_in: str = ""
+    """Which part's mean and deviation all numbers were scaled by, told in the signature; empty:
+    they are those of the data."""
 
     @property
     def known(self) -> Bool[np.ndarray, "N H C"]:
@@ -111,9 +114,14 @@ def mae(compared: Compared) -> Tally:
     return _mean("MAE", compared, np.abs(compared.error))
 
 
+def mse(compared: Compared) -> Tally:
+    """Adds up squared errors."""
+    return _mean("MSE", compared, compared.error**2)
+
+
 def rmse(compared: Compared) -> Tally:
     """Adds up squared errors; the score is the root of their mean."""
-    return replace(_mean("RMSE", compared, compared.error**2), root=True)
+    return replace(mse(compared), name="RMSE", root=True)
 
 
 def mape(compared: Compared) -> Tally:
@@ -145,7 +153,7 @@ def wql(compared: Compared) -> Tally:
         "WQL",
         np.where(known, loss, 0.0).sum(axis=0),
         np.where(known, np.abs(compared.truth), 0.0).sum(axis=0),
-        (_season(compared), f"levels:{','.join(f'{level:g}' for level in compared.levels)}"),
+        (_setting(compared), f"levels:{','.join(f'{level:g}' for level in compared.levels)}"),
         len(compared.truth),
     )
 
@@ -249,7 +257,7 @@ def _mean(
         name,
         np.where(counted, terms, 0.0).sum(axis=0),
         counted.sum(axis=0).astype(float),
-        (_season(compared), *details),
+        (_setting(compared), *details),
         len(compared.truth),
     )
 
@@ -263,8 +271,9 @@ def _distance(name: str, compared: Compared, steps: slice) -> Tally:
     over[steps] = np.where(known, lengths, 0.0).sum(axis=0)
     under[steps] = known.sum(axis=0)
     axes = f"axes:{compared.truth.shape[2]}"
-    return Tally(name, over, under, (_season(compared), axes), len(compared.truth))
+    return Tally(name, over, under, (_setting(compared), axes), len(compared.truth))
 
 
-def _season(compared: Compared) -> str:
-    return f"season:{compared.season}"
+def _setting(compared: Compared) -> str:
+    unit = f"|scaled:{compared.scaled_in}" if compared.scaled_in else ""
+    return f"season:{compared.season}{unit}"

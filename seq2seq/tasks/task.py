@@ -358,7 +358,7 @@ def open_own(
     """
     folder, named_folder = data_folder(config, run, where), config.data.folder
     here, then = Path.cwd() / named_folder, trained_in(run) / named_folder
-    if folder == then:
+    if folder == then != here:
         log.info("relative paths of data begin in %s, where %s was trained", then, run)
     elif here != then:
         log.info("%s was trained with data in %s, which are read in %s now", run, then, here)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from seq2seq.errors import OneOf, require, require_name
 from seq2seq.measures import METRICS
 from seq2seq.training.objective import OBJECTIVES
 from seq2seq.training.optimisation import OptimizerConfig
 
+ConfigT = TypeVar("ConfigT", bound="TrainConfig")
 LIMITS = ("steps", "epochs", "minutes", "patience")
 """The keys that say where a run ends."""
 
@@ -75,6 +76,6 @@ class TrainConfig:
         ends = any(getattr(self, limit) for limit in LIMITS)
         require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
 
-    def shortened(self) -> "TrainConfig":
+    def shortened(self: ConfigT) -> ConfigT:
         """Returns the same settings for two updates."""
         return replace(self, steps=2, epochs=0, minutes=0.0, validate_every=0)

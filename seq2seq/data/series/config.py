@@ -12,7 +12,7 @@ from seq2seq.data.series.frequency import check_frequency
 from seq2seq.data.series.layouts import SeriesConfig
 from seq2seq.data.series.steps import Duplicates, Missing, Order
 from seq2seq.data.series.times import check_zone
-from seq2seq.errors import ConfigError, OneOf, require, require_name
+from seq2seq.errors import ConfigError, OneOf, PathText, require, require_name
 
 Role: TypeAlias = Literal["train", "valid", "test"]
 ROLES: tuple[Role, ...] = ("train", "valid", "test")
@@ -95,7 +95,7 @@ class Part:
 class DataConfig:
     """The series, what to do where they are not regular, and their parts."""
 
-    folder: str = "."
+    folder: PathText = "."
     """Where relative paths of the series begin."""
     series: SeriesConfig = field(default_factory=SeriesConfig)
     """The table, and what its columns are."""
@@ -122,7 +122,7 @@ class DataConfig:
     """The time to validate with."""
     test: PartConfig | None = None
     """The time that `evaluate` uses unless told; training never sees its targets."""
-    cache: str = ""
+    cache: PathText = ""
     """Unused: series are read anew each time."""
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from seq2seq.data.series.rows import TRAJECTORY, Rows, is_numeric, join, text_of
 from seq2seq.data.series.times import looks_like_time
-from seq2seq.errors import DataError, OneOf, require, require_name
+from seq2seq.errors import DataError, OneOf, PathText, require, require_name
 
 LAYOUTS: dict[str, "Layout"] = {}
 """Layouts by the name that ``layout:`` gives them in a configuration; filled below."""
@@ -27,9 +27,9 @@ log = logging.getLogger("seq2seq")
 class SeriesConfig:
     """Where series come from, and what their columns are."""
 
-    path: str | None = None
+    path: PathText | None = None
     """A table: .csv, .tsv, .txt (.gz too) or .parquet."""
-    more: tuple[str, ...] = ()
+    more: tuple[PathText, ...] = ()
     """Tables that go on where path ends: rows with the same columns; of M4's layout, the further
     steps of each series; of trajectories, further scenes."""
     layout: Annotated[str, OneOf(LAYOUTS, "auto")] = "auto"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from seq2seq.errors import DataError
-from seq2seq.evaluation.plots.style import BLUE, GREY, RED, drawing, new_figure, write
+from seq2seq.evaluation.plots.style import BLUE, GREY, RED, drawing, grouped, new_figure, write
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -116,7 +116,7 @@ def _draw_course(panel: "matplotlib.axes.Axes", one: Checked) -> None:
         **SHADE,
     )
     panel.plot(times[one.outliers], one.values[one.outliers], "o", color=RED, markersize=2.5)
-    panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    panel.yaxis.set_major_formatter(grouped)
     panel.margins(x=0.01)
 
 

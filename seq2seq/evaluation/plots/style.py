@@ -24,6 +24,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "date.converter": "concise",
     "grid.color": "#e6e6e6",
     "lines.linewidth": 1.6,
     "xtick.color": GREY,
@@ -43,6 +44,11 @@ def visible(tokens: Sequence[str]) -> list[str]:
         "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in token)
         for token in shown
     ]
+
+
+def grouped(value: float, _: object = None) -> str:
+    """Returns a number as an axis shows it, its thousands separated."""
+    return f"{value:,.10g}"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from seq2seq.measures import FORECAST_METRICS
 from seq2seq.tasks.forecasting.classical import BASELINES
 from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, in_pieces, truths
 from seq2seq.tasks.forecasting.report import Measured, Report
+from seq2seq.tasks.forecasting.scaling import Units
 
 USUAL = ("mae", "rmse", "mape", "smape", "mase", "wql", "msis")
 TRAJECTORIES = ("ade", "fde")
@@ -44,6 +45,8 @@ class Setting:
     """The steps of each series that MASE and MSIS are scaled by; none: all before an origin."""
     refit: int = 0
     """Origins after which models are fitted again, to all before; 0: never."""
+    units: Units | None = None
+    """What numbers are scaled by before they are compared; None: they are those of the data."""
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -66,14 +69,16 @@ class Setting:
 
     def compared(self, windows: Sequence[Window], prediction: Prediction) -> Compared:
         """Returns a prediction beside what came."""
+        units = self.units or Units.plain(len(self.panel.columns.targets))
         return Compared(
-            truths(self.panel, windows, self.horizon),
-            prediction.point,
-            prediction.quantiles,
+            units(truths(self.panel, windows, self.horizon)),
+            units(prediction.point),
+            np.moveaxis(units(np.moveaxis(prediction.quantiles, -1, 0)), 0, -1),
             prediction.levels,
-            self.scales(windows),
+            self.scales(windows) / np.array(units.scale),
             self.panel.season,
             "train" if self.training else "before",
+            "train" if self.units else "",
         )
 
 
@@ -90,11 +95,11 @@ def compare(setting: Setting, models: Mapping[str, Predictor]) -> Report:
     if not setting.windows:
         raise DataError("there is no origin to forecast from")
     given = {f"{name} (run)" if name in BASELINES else name: one for name, one in models.items()}
-    measured = [_measured(name, one, setting) for name, one in (given | BASELINES).items()]
-    return Report(measured, setting.panel.columns.targets, setting.panel.season)
+    rows = [measured(name, one, setting) for name, one in (given | BASELINES).items()]
+    return Report(rows, setting.panel.columns.targets, setting.panel.season)
 
 
-def _measured(name: str, model: Predictor, setting: Setting) -> Measured:
+def measured(name: str, model: Predictor, setting: Setting) -> Measured:
     """Measures a model piece by piece, so that memory does not grow with the origins."""
     scores: dict[str, Tally] = {}
     covered: dict[float | int, Tally] = {}

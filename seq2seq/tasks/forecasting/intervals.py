@@ -195,7 +195,6 @@ def calibrated(
     middle = before[..., half]
     for low in range(half):
         percent = round(100 * (1 - 2 * prediction.levels[low]), 6)
-        _tell_of_few(percent, offsets.windows)
         offset = offsets.at(percent, horizon) * units[:, None]
         moved[..., low] = np.minimum(before[..., low] - offset, middle)
         high = len(prediction.levels) - 1 - low
@@ -207,7 +206,7 @@ def calibrated(
 
 
 @cache
-def _tell_of_few(percent: float | int, windows: int) -> None:
+def tell_of_few(percent: float | int, windows: int) -> None:
     """Says so where an interval needs more validation windows than there were; once."""
     needed = math.ceil(round(percent / (100 - percent), 6))
     if windows < needed:

@@ -1,0 +1,82 @@
+"""What the verbs of forecasters do."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from seq2seq import config as configuration
+from seq2seq.data.series.check import MOST_CURVES, check, curves, open_to_check
+from seq2seq.evaluation.plots.forecast import plot_errors, plot_forecast
+from seq2seq.evaluation.plots.series_check import plot_series_check
+from seq2seq.tasks.console import as_options, given, output, use_threads
+from seq2seq.tasks.forecasting.classical import BASELINES
+from seq2seq.tasks.forecasting.comparison import EvaluationConfig, compare_runs
+from seq2seq.tasks.forecasting.config import ForecastConfig
+from seq2seq.tasks.forecasting.forecaster import Forecaster
+from seq2seq.tasks.forecasting.forecasts import PERCENTS, Request, told_of
+
+LOADING = ("checkpoint", "device")
+ASKED = ("horizon", "levels", "samples", "seed")
+SETTINGS = ("part", "origins", "stride", "refit", "levels", "metrics", "scaled")
+
+
+def forecast(options: Namespace) -> None:
+    """Prints forecasts as a table."""
+    use_threads(options)
+    forecaster = Forecaster.load(options.run, **given(options, LOADING))
+    with as_options(options):
+        asked = {"horizon": forecaster.config.model.horizon, **given(options, ASKED)}
+        request = Request(**asked | {"levels": tuple(asked.get("levels", PERCENTS))})
+    forecaster.trained.tell_of_few(request.levels)
+    made = forecaster.forecasts(options.file, request)
+    frame = made.frame()
+    if options.plot:
+        plot_forecast(made.courses(), Path(options.plot))
+    with output(options.output) as file:
+        if options.format == "csv":
+            frame.to_csv(file, index=False)
+            return
+        for row in told_of(frame):
+            print(json.dumps(row, ensure_ascii=False), file=file)
+
+
+def evaluate(options: Namespace) -> None:
+    """Prints a table of models."""
+    use_threads(options)
+    with as_options(options):
+        settings = EvaluationConfig(**given(options, SETTINGS))
+    report = compare_runs(
+        [Path(run) for run in (options.run, *options.others)],
+        settings,
+        options.data,
+        **given(options, LOADING),
+    )
+    first = settings.metrics[0]
+    if options.plot:
+        steps = {one.name: one.scores[first].per_step.tolist() for one in report.models}
+        name = report.models[0].scores[first].name
+        plot_errors(name, steps, Path(options.plot), grey=tuple(BASELINES))
+    per_step: Sequence[str] = () if options.per_step is None else options.per_step or [first]
+    match options.format:
+        case "json":
+            print(report.json())
+        case "markdown":
+            print(report.markdown(per_step))
+        case _:
+            print(report.text(per_step))
+
+
+def data_check(options: Namespace) -> None:
+    """Reports what is odd about the series of a configuration."""
+    mapping = configuration.read(options.config) if options.config else {}
+    where = str(options.config)
+    config = configuration.from_mapping(ForecastConfig, mapping, options.keys, where)
+    panel, told = open_to_check(config.data)
+    report = check(panel, config.data, told)
+    print(report.table())
+    for problem in report.problems:
+        print(f"- {problem}")
+    if options.plot:
+        plot_series_check(curves(panel)[:MOST_CURVES], Path(options.plot))
+        print(f"picture: {options.plot}")

@@ -1,0 +1,89 @@
+"""Models that are fitted and not trained, and intervals: from data into a run folder."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from seq2seq.data.series.panel import Panel
+from seq2seq.data.series.windows import Window, inside
+from seq2seq.runs.folder import CHECKPOINTS
+from seq2seq.runs.loading import belongings, require_own
+from seq2seq.tasks.forecasting.config import ForecastConfig
+from seq2seq.tasks.forecasting.intervals import calibrate, units_of
+from seq2seq.tasks.forecasting.kinds import FITTED, Learning
+from seq2seq.tasks.forecasting.learned import Learned, spread_out, windows_of
+from seq2seq.tasks.forecasting.trained import FACTS, bare, best_of, calibration, restored
+from seq2seq.tasks.forecasting.validation import scores_of
+from seq2seq.training.checkpoint import Checkpoints, name_of
+from seq2seq.training.journal import open_journal
+from seq2seq.training.state import Progress
+
+STEP = 1
+"""That of the only checkpoint of a model that is fitted."""
+MOST_CALIBRATED = 2000
+"""Validation windows that intervals are calibrated on, evenly spaced where there are more."""
+log = logging.getLogger("seq2seq")
+
+
+def fit_and_keep(
+    config: ForecastConfig,
+    learning: Learning,
+    valid: Sequence[Window],
+    folder: Path,
+    elapsed: Callable[[], float],
+) -> None:
+    """Fits a model, measures it on validation windows, and saves it; once for each run folder.
+
+    ``elapsed`` tells how many seconds the run has used.
+    """
+    checkpoints = Checkpoints(folder / CHECKPOINTS, config.train.keep)
+    checkpoints.run = belongings(folder)
+    checkpoints.clear_leftovers()
+    latest = checkpoints.latest()
+    if latest is not None:
+        require_own(folder, latest)
+        return
+    kept = FITTED[config.model.kind].fit(learning)
+    for line in kept.told:
+        log.info("%s", line)
+    model = restored(config, kept.arrays, kept.facts)
+    scores = scores_of(config, model, learning.panel, valid)
+    metric = "mae" if config.train.metric == "loss" else config.train.metric
+    row = {"step": STEP, "epoch": 0, "valid_loss": scores[metric], **scores}
+    row["minutes"] = elapsed() / 60
+    with open_journal(folder) as journal:
+        journal.row(row)
+    log.info("%s", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    progress = Progress(
+        step=STEP,
+        seconds=elapsed(),
+        validated=STEP,
+        best=scores[metric],
+        best_step=STEP,
+        best_row=row,
+    )
+    arrays = {name: torch.from_numpy(array.copy()) for name, array in kept.arrays.items()}
+    state = asdict(progress) | {FACTS: dict(kept.facts)}
+    checkpoints.save(name_of(STEP), arrays, {}, state)
+
+
+def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folder: Path) -> None:
+    """Calibrates the intervals of a run's best checkpoint on validation, unless that is done."""
+    name = best_of(folder).name
+    path = calibration(folder, name)
+    if path.exists():
+        return
+    windows = spread_out(windows_of(config, panel, "valid"), MOST_CALIBRATED)
+    model = bare(config, learned, folder, name, config.train.device).predictor
+    units = units_of(panel, inside(panel, config.data.part("train")))
+    offsets = calibrate(model, panel, windows, config.model.horizon, units)
+    path.parent.mkdir(exist_ok=True)
+    for old in path.parent.glob("*.json"):
+        old.unlink()  # of another best checkpoint
+    draft = path.with_name(f".tmp-{path.name}")
+    draft.write_text(offsets.to_json(), encoding="utf-8")
+    draft.replace(path)
+    log.info("intervals: calibrated on %s validation windows", f"{len(windows):,}")
