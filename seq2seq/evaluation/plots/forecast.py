@@ -98,7 +98,7 @@ def plot_forecast(
     return figure
 
 
-def _shades(percents: Collection[float]) -> dict[float, tuple[float, ...]]:
+def _shades(percents: Collection[float | int]) -> dict[float | int, tuple[float, ...]]:
     """Returns a colour for each interval, the narrowest first and deepest.
 
     They are opaque, so that one on another looks as it does in the legend.

@@ -14,7 +14,7 @@ from seq2seq.tasks.forecasting.classical import BASELINES
 from seq2seq.tasks.forecasting.comparison import EvaluationConfig, compare_runs
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.forecaster import Forecaster
-from seq2seq.tasks.forecasting.forecasts import PERCENTS, Request, told_of
+from seq2seq.tasks.forecasting.forecasts import DIGITS, PERCENTS, Request, told_of
 
 LOADING = ("checkpoint", "device")
 ASKED = ("horizon", "levels", "samples", "seed")
@@ -35,7 +35,7 @@ def forecast(options: Namespace) -> None:
         plot_forecast(made.courses(), Path(options.plot))
     with output(options.output) as file:
         if options.format == "csv":
-            frame.to_csv(file, index=False)
+            frame.to_csv(file, index=False, float_format=f"%.{DIGITS}g")
             return
         for row in told_of(frame):
             print(json.dumps(row, ensure_ascii=False), file=file)

@@ -124,6 +124,8 @@ def compare_runs(
     longest = max(one.config.model.window for one in opened)
     horizon, part = first.config.model.horizon, first.config.data.part(_role(first, settings))
     found = windows(panel, part, longest, horizon, settings.stride)
+    if part.name == "valid" and any(one.config.train.refit for one in opened):
+        log.warning("runs with train.refit have learned from data.valid, too")
     training = inside(panel, first.config.data.part("train"))
     setting = Setting(
         panel,

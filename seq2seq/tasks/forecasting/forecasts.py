@@ -1,6 +1,7 @@
 """Forecasts of all series of a panel, and the long table that they are given in."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ PERCENTS = (80, 95)
 SEASONS_DRAWN, STEPS_DRAWN = 6, 40
 """How much of the history a picture shows: so many seasons, or so many steps where that is more;
 and at least three times what is forecast."""
+DIGITS = 8
+"""Of a number that is written."""
 log = logging.getLogger("seq2seq")
 
 
@@ -183,5 +186,12 @@ def _time(panel: Panel, number: int, step: int) -> object:
 def told_of(frame: pd.DataFrame) -> list[Mapping[str, Any]]:
     """Returns the rows of a long table as JSON has them."""
     times = frame["ds"].map(shown)
-    rows: list[Mapping[str, Any]] = frame.assign(ds=times).to_dict("records")
-    return rows
+    rows: list[dict[str, Any]] = frame.assign(ds=times).to_dict("records")
+    return [{name: _written(value) for name, value in row.items()} for row in rows]
+
+
+def _written(value: Any) -> Any:  # noqa: ANN401
+    """Returns a number with as many digits as are written; of what is no number, nothing."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

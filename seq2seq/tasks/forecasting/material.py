@@ -139,7 +139,10 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
         if not (place / CONFIG).exists():
             pipelines.save(place / PIPELINE)
             begin(again.config, place, self.fingerprints())
-        log.info("fitting again, on training and validation part together (train.refit)")
+        log.info(
+            "fitting again, on training and validation part together (train.refit); the scores that "
+            "follow are of data that it learns from"
+        )
         again.fit(pipelines, place, lambda: time.monotonic() - started)
 
     def _windows(self) -> Sequence[Window]:

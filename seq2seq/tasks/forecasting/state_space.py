@@ -87,7 +87,7 @@ class StateSpace:
 
 
 def _root(covariance: Float[np.ndarray, "K K"]) -> Float[np.ndarray, "K K"]:
-    """Returns a matrix whose product with its transpose is the covariance."""
+    """Returns the symmetric root; of all roots the only one that rounding does not turn around."""
     values, vectors = np.linalg.eigh(covariance)
-    root: Float[np.ndarray, "K K"] = vectors * np.sqrt(np.maximum(values, 0.0))
+    root: Float[np.ndarray, "K K"] = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     return root
