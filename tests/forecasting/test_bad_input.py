@@ -63,7 +63,7 @@ TRAINING: Mapping[str, tuple[Change, Mapping[str, Any], str]] = {
     "no number": (
         with_cell(3, "y", "inf"),
         {},
-        "y.csv: line 5: y must be finite, got inf; leave it empty",
+        "y.csv: line 5: y must be finite, got inf",
     ),
     "a date that is none": (
         with_cell(7, "ds", "2024-01-41"),
@@ -125,7 +125,7 @@ FORECASTING: Mapping[str, tuple[str, Change, list[str], str]] = {
         "linear",
         with_cell(3, "y", "many"),
         [],
-        "new.csv: line 5: y must be a number, got 'many'; mend it",
+        "new.csv: line 5: y must be a number",
     ),
     "a future that is not known": (
         "linear",

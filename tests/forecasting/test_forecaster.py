@@ -31,7 +31,8 @@ def between(frame: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
 
 
 def values(table: pd.DataFrame) -> np.ndarray:
-    return table.select_dtypes("number").to_numpy()
+    numbers: np.ndarray = table.select_dtypes("number").to_numpy()
+    return numbers
 
 
 def test_a_long_table_comes_out(case: str, forecaster: Forecaster) -> None:
