@@ -1,5 +1,5 @@
-# Three commands do everything on a fresh machine: `make quickstart`, `make quickstart-generate` and
-# `make test`.
+# Four commands do everything on a fresh machine: `make quickstart`, `make quickstart-generate`,
+# `make quickstart-forecast` and `make test`.
 #
 # Each sets up .venv by itself, with the versions in constraints.txt. A torch that PYTHON can already
 # import is used as it is; otherwise pip installs one, and pip's own variables (PIP_INDEX_URL,
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LIBRARY = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: quickstart quickstart-generate test lint bench drill clean
+.PHONY: quickstart quickstart-generate quickstart-forecast test lint bench drill clean
 
 quickstart: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/quickstart/config.yaml
@@ -20,6 +20,11 @@ quickstart: $(VENV)/.use
 quickstart-generate: $(VENV)/.use
 	$(BIN)/seq2seq train recipes/python-source/config.yaml --data.folder "$(LIBRARY)"
 	$(BIN)/python recipes/python-source/report.py runs/python-source
+
+quickstart-forecast: $(VENV)/.use
+	$(BIN)/seq2seq train recipes/air-passengers/config.yaml
+	$(BIN)/seq2seq forecast runs/air-passengers --plot runs/air-passengers/plots/forecast.png
+	$(BIN)/seq2seq evaluate runs/air-passengers --plot runs/air-passengers/plots/errors.png
 
 # Several processes of one thread each: small tensors gain nothing from more threads.
 test: $(VENV)/.dev
