@@ -37,7 +37,7 @@ def make_parser(words: Sequence[str] = ()) -> Parser:
     verbs = all_verbs()
     parser = Parser(
         prog="seq2seq",
-        description="Recurrent sequence models: text or a table in; a translator, writer or forecaster out.",
+        description="Recurrent sequence models: text or tables in; translators, forecasters out.",
         epilog=_examples([served[0].verb.examples[0] for served in verbs.values()][:5]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -138,10 +138,19 @@ def _add_all(parser: Parser, served: list[Served]) -> None:
         listed = options.format_help().partition("options:\n")[2]
         groups.append(f"options for {', '.join(variant.tasks)}:\n{listed}")
         for action in options._actions:
-            if parser._option_string_actions.keys().isdisjoint(action.option_strings):
+            if not _names(parser).intersection(_names_of(action)):
                 action.help = argparse.SUPPRESS  # it stands among those of its task
                 parser._add_action(action)
     parser.epilog = "\n".join([*groups, ""])
+
+
+def _names_of(action: argparse.Action) -> Sequence[str]:
+    """Returns the names of an option, or that of a positional word."""
+    return action.option_strings or [action.dest]
+
+
+def _names(parser: argparse.ArgumentParser) -> set[str]:
+    return {name for action in parser._actions for name in _names_of(action)}
 
 
 def task_in(folder: Path) -> str | None:

@@ -97,6 +97,11 @@ class Tally:
         return self._quotient(self.over.sum(axis=0), self.under.sum(axis=0))
 
     @property
+    def per_cell(self) -> Float[np.ndarray, "H C"]:
+        """The score of each step of each column."""
+        return self._quotient(self.over, self.under)
+
+    @property
     def score(self) -> Score:
         """The score with its signature."""
         counts = (f"origins:{self.windows}", f"steps:{len(self.over)}")

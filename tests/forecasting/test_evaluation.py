@@ -17,7 +17,7 @@ from seq2seq.tasks.forecasting.evaluation import Setting, chosen_origins, compar
 from seq2seq.tasks.forecasting.linear import fit_linear
 from seq2seq.tasks.forecasting.prediction import Prediction, truths
 from seq2seq.tasks.forecasting.report import Report
-from seq2seq.tasks.forecasting.scaling import Transform
+from seq2seq.tasks.forecasting.scaling import Transform, Units
 from tests.forecasting.making import origins, panel_of, weekly
 
 
@@ -110,13 +110,15 @@ def test_the_scale_is_that_of_the_training_part_or_of_all_before(setting: Settin
 
 def test_text_and_markdown_have_the_same_cells(report: Report) -> None:
     text, markdown = report.text(["mae"]), report.markdown(["mae"])
-    scores, skill, signatures, steps = text.split("\n\n")
+    scores, skill, signatures, columns, steps = text.split("\n\n")
     head, first = scores.splitlines()[:2]
     assert head.split() == ["model", "MAE", "RMSE", "MAPE", "sMAPE", "MASE", "WQL", "MSIS",
                             "in", "80", "%", "in", "95", "%"]  # fmt: skip
     assert first.split()[-2:] == ["100.0", "100.0"]
     assert skill.splitlines()[0].startswith("skill against seasonal-naive, %")
     assert "sMAPE  origins:60|steps:7|season:7|range:0-200" in signatures
+    assert columns.splitlines()[0].split()[:4] == ["MAE", "of", "column", "seer"]
+    assert [line.split()[0] for line in columns.splitlines()[1:]] == ["y0", "y1"]
     assert steps.splitlines()[0].split()[:4] == ["MAE", "of", "step", "seer"]
     assert len(steps.splitlines()) == 8
     cells = {cell for line in markdown.splitlines() for cell in line.strip("| ").split(" | ")}
@@ -133,7 +135,10 @@ def test_json_has_all_there_is(report: Report) -> None:
     mae = model["scores"]["mae"]
     assert len(mae["per_step"]) == 7
     assert np.mean(mae["per_step"]) == pytest.approx(mae["value"])
-    assert np.mean(list(mae["per_column"].values())) == pytest.approx(mae["value"])
+    values = [one["value"] for one in mae["per_column"].values()]
+    assert np.mean(values) == pytest.approx(mae["value"])
+    cells = [one["per_step"] for one in mae["per_column"].values()]
+    assert np.mean(cells, axis=0) == pytest.approx(mae["per_step"])
     assert mae["skill"] == pytest.approx(report.skill(report.models[2], "mae"))
     assert set(model["coverage"]) == {"80", "95"}
     assert 0 < model["coverage"]["80"]["value"] <= 100
@@ -166,3 +171,17 @@ def test_origins_are_chosen_evenly() -> None:
     assert len(chosen_origins(at, 1)) == 2
     with pytest.raises(DataError, match=r"^there is no origin"):
         compare(Setting(panel_of(weekly(20)), [], 3), {})
+
+
+def test_some_columns_can_be_scored_alone_and_in_units_of_training(setting: Setting) -> None:
+    models = {"naive": NAIVE}
+    whole = compare(replace(setting, metrics=("mae", "mse")), models).models[0]
+    units = Units((5.0, -3.0), (2.0, 4.0))
+    for place, name in enumerate(setting.panel.columns.targets):
+        alone = replace(setting, metrics=("mae", "mse"), targets=(name,))
+        plain = compare(alone, models).models[0].scores
+        scaled = compare(replace(alone, units=units), models).models[0].scores
+        assert plain["mae"].value == pytest.approx(whole.scores["mae"].per_column[place])
+        assert scaled["mae"].value == pytest.approx(plain["mae"].value / units.scale[place])
+        assert scaled["mse"].value == pytest.approx(plain["mse"].value / units.scale[place] ** 2)
+        assert scaled["mse"].score.signature.endswith("|scaled:train")

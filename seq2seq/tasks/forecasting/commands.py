@@ -18,7 +18,7 @@ from seq2seq.tasks.forecasting.forecasts import DIGITS, PERCENTS, Request, told_
 
 LOADING = ("checkpoint", "device")
 ASKED = ("horizon", "levels", "samples", "seed")
-SETTINGS = ("part", "origins", "stride", "refit", "levels", "metrics", "scaled")
+SETTINGS = ("part", "origins", "stride", "refit", "levels", "metrics", "target", "scaled")
 
 
 def forecast(options: Namespace) -> None:
@@ -57,7 +57,7 @@ def evaluate(options: Namespace) -> None:
         steps = {one.name: one.scores[first].per_step.tolist() for one in report.models}
         name = report.models[0].scores[first].name
         plot_errors(name, steps, Path(options.plot), grey=tuple(BASELINES))
-    per_step: Sequence[str] = () if options.per_step is None else options.per_step or [first]
+    per_step: Sequence[str] = (options.metrics or [first]) if options.per_step else ()
     match options.format:
         case "json":
             print(report.json())

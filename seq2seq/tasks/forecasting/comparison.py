@@ -46,6 +46,8 @@ class EvaluationConfig:
     """The intervals, in per cent."""
     metrics: tuple[str, ...] = USUAL
     """The scores."""
+    target: tuple[str, ...] = ()
+    """The columns that are scored; none: all that are forecast."""
     scaled: bool = False
     """Whether numbers are scaled by the training part's mean and deviation, as in tables where
     columns have different units."""
@@ -121,6 +123,8 @@ def compare_runs(
     for other in opened[1:]:
         _require_alike(first, other)
     panel = first.panel(table)
+    for name in settings.target:
+        require_name(name, "target", panel.columns.targets)
     longest = max(one.config.model.window for one in opened)
     horizon, part = first.config.model.horizon, first.config.data.part(_role(first, settings))
     found = windows(panel, part, longest, horizon, settings.stride)
@@ -135,6 +139,7 @@ def compare_runs(
         settings.metrics,
         training,
         settings.refit,
+        settings.target,
         Units.of(_rows(panel, training)) if settings.scaled else None,
     )
     names = _names(runs)

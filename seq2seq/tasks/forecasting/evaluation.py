@@ -45,8 +45,15 @@ class Setting:
     """The steps of each series that MASE and MSIS are scaled by; none: all before an origin."""
     refit: int = 0
     """Origins after which models are fitted again, to all before; 0: never."""
+    targets: tuple[str, ...] = ()
+    """The columns that are scored; none: all."""
     units: Units | None = None
     """What numbers are scaled by before they are compared; None: they are those of the data."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are scored."""
+        return self.targets or self.panel.columns.targets
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -70,12 +77,13 @@ class Setting:
     def compared(self, windows: Sequence[Window], prediction: Prediction) -> Compared:
         """Returns a prediction beside what came."""
         units = self.units or Units.plain(len(self.panel.columns.targets))
+        places = [self.panel.columns.targets.index(name) for name in self.columns]
         return Compared(
-            units(truths(self.panel, windows, self.horizon)),
-            units(prediction.point),
-            np.moveaxis(units(np.moveaxis(prediction.quantiles, -1, 0)), 0, -1),
+            units(truths(self.panel, windows, self.horizon))[..., places],
+            units(prediction.point)[..., places],
+            np.moveaxis(units(np.moveaxis(prediction.quantiles, -1, 0))[..., places], 0, -1),
             prediction.levels,
-            self.scales(windows) / np.array(units.scale),
+            (self.scales(windows) / np.array(units.scale))[..., places],
             self.panel.season,
             "train" if self.training else "before",
             "train" if self.units else "",
@@ -96,7 +104,7 @@ def compare(setting: Setting, models: Mapping[str, Predictor]) -> Report:
         raise DataError("there is no origin to forecast from")
     given = {f"{name} (run)" if name in BASELINES else name: one for name, one in models.items()}
     rows = [measured(name, one, setting) for name, one in (given | BASELINES).items()]
-    return Report(rows, setting.panel.columns.targets, setting.panel.season)
+    return Report(rows, setting.columns, setting.panel.season)
 
 
 def measured(name: str, model: Predictor, setting: Setting) -> Measured:

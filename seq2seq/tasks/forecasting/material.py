@@ -140,8 +140,8 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
             pipelines.save(place / PIPELINE)
             begin(again.config, place, self.fingerprints())
         log.info(
-            "fitting again, on training and validation part together (train.refit); the scores that "
-            "follow are of data that it learns from"
+            "fitting again, on training and validation part together (train.refit); the scores "
+            "that follow are of data that it learns from"
         )
         again.fit(pipelines, place, lambda: time.monotonic() - started)
 

@@ -70,18 +70,33 @@ class Report:
         first = (f"{name} of step", *(str(step + 1) for step in range(len(steps[0]))))
         return list(zip(first, *shown, strict=True))
 
+    def per_column(self, metric: str) -> list[tuple[str, ...]]:
+        """Returns the rows of a table of one score: of each column, a column for each model."""
+        name = self.models[0].scores[metric].name
+        found = [one.scores[metric].per_column.tolist() for one in self.models]
+        shown = [_column(one.name, values) for one, values in zip(self.models, found, strict=True)]
+        return list(zip((f"{name} of column", *self.columns), *shown, strict=True))
+
+    def further(self, per_step: Sequence[str] = ()) -> list[list[tuple[str, ...]]]:
+        """Returns the rows of further tables: of the first score column by column, where there are
+        several, and of those named step by step.
+        """  # noqa: D205
+        first = next(iter(self.models[0].scores))
+        parted = len(self.models[0].scores[first].per_column) == len(self.columns) > 1
+        columns = [self.per_column(first)] if parted else []
+        return [*columns, *map(self.per_step, per_step)]
+
     def text(self, per_step: Sequence[str] = ()) -> str:
         """Returns aligned tables; of the metrics named in ``per_step``, one more each."""
         scores, skill, signatures = self.tables()
-        parts = [aligned("<" + ">" * (len(rows[0]) - 1), rows) for rows in (scores, skill)]
-        parts.append(aligned("<<", signatures))
-        parts += [aligned(">" * len(rows[0]), rows) for rows in map(self.per_step, per_step)]
+        numbers = [scores, skill, *self.further(per_step)]
+        parts = [aligned("<" + ">" * (len(rows[0]) - 1), rows) for rows in numbers]
+        parts.insert(2, aligned("<<", signatures))
         return "\n\n".join(parts)
 
     def markdown(self, per_step: Sequence[str] = ()) -> str:
         """Returns the same tables as Markdown."""
-        tables = [*self.tables(), *map(self.per_step, per_step)]
-        return "\n\n".join(map(_markdown, tables))
+        return "\n\n".join(map(_markdown, [*self.tables(), *self.further(per_step)]))
 
     def json(self) -> str:
         """Returns all that is known: scores, skill, signatures, of each step and column."""
@@ -102,13 +117,16 @@ class Report:
         return {"name": model.name, "scores": scores, "coverage": covered}
 
     def _of(self, tally: Tally) -> dict[str, Any]:
-        parted = tally.per_column.tolist()
-        columns = self.columns if len(parted) == len(self.columns) else ()
+        parted = zip(tally.per_column.tolist(), tally.per_cell.T.tolist(), strict=True)
+        columns = self.columns if len(tally.per_column) == len(self.columns) else ()
         return {
             "value": _number(tally.value),
             "signature": tally.score.signature,
             "per_step": [_number(value) for value in tally.per_step.tolist()],
-            "per_column": dict(zip(columns, map(_number, parted), strict=False)),
+            "per_column": {
+                name: {"value": _number(value), "per_step": list(map(_number, steps))}
+                for name, (value, steps) in zip(columns, parted, strict=False)
+            },
         }
 
 

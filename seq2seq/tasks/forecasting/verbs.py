@@ -82,6 +82,9 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "mape smape mase wql msis",
     )
     parser.add_argument(
+        "--target", nargs="+", metavar="NAME", help="score these columns only; default: all"
+    )
+    parser.add_argument(
         "--scaled",
         action="store_true",
         default=None,
@@ -89,10 +92,8 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--per-step",
-        nargs="*",
-        choices=list(FORECAST_METRICS),
-        metavar="NAME",
-        help="also show these scores step by step; without a name, the first",
+        action="store_true",
+        help="show the scores that --metrics names step by step, too; without it, the MAE",
     )
     parser.add_argument("--plot", metavar="FILE", help="draw the first score step by step")
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
@@ -131,7 +132,7 @@ VERBS = (
             "seq2seq evaluate runs/ridership",
             "seq2seq evaluate runs/ridership runs/arima runs/linear --plot errors.png",
             "seq2seq evaluate runs/arima --origins 20 --refit 1",
-            "seq2seq evaluate runs/ridership --part valid --stride 7 --per-step mae",
+            "seq2seq evaluate runs/ridership --part valid --stride 7 --per-step",
             "seq2seq evaluate runs/energy --scaled --metrics mse mae --format markdown",
         ),
     ),
