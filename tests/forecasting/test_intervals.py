@@ -98,6 +98,29 @@ def test_intervals_hold(model: Rolling) -> None:
     assert (np.diff(found.quantiles, axis=-1) >= 0).all()
 
 
+def test_intervals_of_a_model_that_was_chosen_are_only_widened() -> None:
+    panel = panel_of(weekly(1000))  # about which the naive is much too wide after some steps
+    both = calibrate(NAIVE, panel, origins(100, 500, 4), 10).values
+    wider = calibrate(NAIVE, panel, origins(100, 500, 4), 10, narrows=False).values
+    assert (both < 0).any()
+    assert (wider == np.maximum(both, 0)).all()
+
+
+def test_intervals_of_logarithms_grow_with_the_series() -> None:
+    series = weekly(600)
+    growing = np.exp(series.targets / 10 + np.arange(600)[:, None] / 100)
+    panel = panel_of(replace(series, targets=growing))
+    offsets = calibrate(Point(), panel, origins(100, 300), 3, logarithm=True)
+    model = Calibrated(Point(), offsets)
+    early, late = model.predict(panel, [Window(0, 300), Window(0, 590)], 3, LEVELS).quantiles
+    ratio = early / early[..., 2:3]
+    assert ratio == pytest.approx(late / late[..., 2:3])
+    assert (ratio > 0).all()
+    plain = replace(panel, series=[replace(series, targets=np.log(growing))])
+    expected = calibrate(Point(), plain, origins(100, 300), 3)
+    assert offsets.values == pytest.approx(expected.values)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_samples_go_where_the_intervals_go(model: Rolling) -> None:
     panel = panel_of(weekly(300))

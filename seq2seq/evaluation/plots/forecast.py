@@ -111,12 +111,12 @@ def _shades(percents: Collection[float | int]) -> dict[float | int, tuple[float,
     }
 
 
-def _percent(percent: float) -> str:
+def _percent(percent: float | int) -> str:
     return f"{percent:g} %"
 
 
 def _draw_course(
-    panel: "matplotlib.axes.Axes", one: Course, shades: Mapping[float, tuple[float, ...]]
+    panel: "matplotlib.axes.Axes", one: Course, shades: Mapping[float | int, tuple[float, ...]]
 ) -> None:
     steps = len(one.point)
     past = max(PAST * steps, LEAST_PAST)

@@ -119,34 +119,14 @@ def compare_runs(
         DataError: There is nothing to forecast.
     """
     opened = [Opened.of(folder) for folder in runs]
-    first = opened[0]
     for other in opened[1:]:
-        _require_alike(first, other)
-    panel = first.panel(table)
-    for name in settings.target:
-        require_name(name, "target", panel.columns.targets)
-    longest = max(one.config.model.window for one in opened)
-    horizon, part = first.config.model.horizon, first.config.data.part(_role(first, settings))
-    found = windows(panel, part, longest, horizon, settings.stride)
-    if part.name == "valid" and any(one.config.train.refit for one in opened):
-        log.warning("runs with train.refit have learned from data.valid, too")
-    training = inside(panel, first.config.data.part("train"))
-    setting = Setting(
-        panel,
-        chosen_origins(found, settings.origins),
-        horizon,
-        settings.levels,
-        settings.metrics,
-        training,
-        settings.refit,
-        settings.target,
-        Units.of(_rows(panel, training)) if settings.scaled else None,
-    )
-    names = _names(runs)
+        _require_alike(opened[0], other)
+    setting = _setting(opened, settings, opened[0].panel(table))
     loaded = [
         load_trained(one.config, one.learned, one.folder, checkpoint, device) for one in opened
     ]
     loaded[0].tell_of_few(settings.levels)
+    names = _names(runs)
     if settings.refit:
         fixed = [name for name, one in zip(names, opened, strict=True) if not one.refittable]
         if fixed:
@@ -170,6 +150,30 @@ def evaluate(
     report = compare_runs([run], chosen, table, checkpoint=checkpoint, device=device)
     model = report.models[0]
     return [tally.score for tally in (*model.scores.values(), *model.coverage.values())]
+
+
+def _setting(opened: Sequence[Opened], settings: EvaluationConfig, panel: Panel) -> Setting:
+    """Returns what is measured, on the first run's data."""
+    config = opened[0].config
+    for name in settings.target:
+        require_name(name, "target", panel.columns.targets)
+    part = config.data.part(_role(opened[0], settings))
+    if part.name == "valid" and any(one.config.train.refit for one in opened):
+        log.warning("runs with train.refit have learned from data.valid, too")
+    longest = max(one.config.model.window for one in opened)
+    found = windows(panel, part, longest, config.model.horizon, settings.stride)
+    training = inside(panel, config.data.part("train"))
+    return Setting(
+        panel,
+        chosen_origins(found, settings.origins),
+        config.model.horizon,
+        settings.levels,
+        settings.metrics,
+        training,
+        settings.refit,
+        settings.target,
+        Units.of(_rows(panel, training)) if settings.scaled else None,
+    )
 
 
 def _role(first: Opened, settings: EvaluationConfig) -> Role:

@@ -13,7 +13,7 @@ from seq2seq.runs.folder import CHECKPOINTS
 from seq2seq.runs.loading import belongings, require_own
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.intervals import calibrate, units_of
-from seq2seq.tasks.forecasting.kinds import FITTED, Learning
+from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT, Learning
 from seq2seq.tasks.forecasting.learned import Learned, spread_out, windows_of
 from seq2seq.tasks.forecasting.trained import FACTS, bare, best_of, calibration, restored
 from seq2seq.tasks.forecasting.validation import scores_of
@@ -79,7 +79,15 @@ def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folde
     windows = spread_out(windows_of(config, panel, "valid"), MOST_CALIBRATED)
     model = bare(config, learned, folder, name, config.train.device).predictor
     units = units_of(panel, inside(panel, config.data.part("train")))
-    offsets = calibrate(model, panel, windows, config.model.horizon, units)
+    offsets = calibrate(
+        model,
+        panel,
+        windows,
+        config.model.horizon,
+        units,
+        logarithm=config.model.logarithm,
+        narrows=config.model.kind != RECURRENT,
+    )
     path.parent.mkdir(exist_ok=True)
     for old in path.parent.glob("*.json"):
         old.unlink()  # of another best checkpoint

@@ -5,7 +5,8 @@ far the truth lies outside an interval (negative: inside), and the interval is m
 of these distances that a new window stays below with the wanted probability (Romano, Patterson &
 Candès 2019, "Conformalized Quantile Regression"). A model that has no spread of its own begins with
 intervals of no width. Where there are several series, distances are counted in units of each one's
-mean absolute seasonal difference.
+mean absolute seasonal difference; where a model forecasts logarithms, they are those of logarithms,
+so that intervals grow with the series.
 
 The guarantee holds where what comes is like the validation part; windows that overlap, and times
 that change, make it an approximation, so reports show the measured coverage beside the nominal one.
@@ -32,6 +33,8 @@ from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, State, g
 PERCENTS = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0)
 """The intervals that are calibrated; others lie between them."""
 LEVELS = quantile_levels(PERCENTS)
+LEAST = 1e-300
+"""In place of what has no logarithm."""
 FIRST, FIRST_SEASONS = 100, 4
 """Steps, or seasons where these are longer, that tell the unit of a series not seen in training."""
 log = logging.getLogger("seq2seq")
@@ -53,6 +56,18 @@ class Offsets:
     """Of each series, by columns; none: the units of the data."""
     until: str = ""
     """The last time, or the number of the last step, that they come from."""
+    logarithm: bool = False
+    """Whether they are distances between logarithms."""
+
+    def scaled(self, values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Returns numbers as distances are measured between them."""
+        found: np.ndarray = np.log(np.maximum(values, LEAST)) if self.logarithm else values
+        return found
+
+    def restored(self, values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Undoes :meth:`scaled`."""
+        found: np.ndarray = np.exp(values) if self.logarithm else values
+        return found
 
     def at(self, percent: float | int, horizon: int) -> Float[np.ndarray, "H C"]:
         """Returns the offsets of an interval, on a line between those of its neighbours.
@@ -80,7 +95,7 @@ class Offsets:
 
     def unit(self, series: Series, origin: int, season: int) -> Float[np.ndarray, "C"]:
         """Returns a series' unit; of one not seen in training, that of its first steps."""
-        if not self.units:
+        if not self.units or self.logarithm:
             return np.ones(series.targets.shape[1])
         known = self.units.get(series.name)
         first = min(origin, max(FIRST, FIRST_SEASONS * season))
@@ -102,7 +117,8 @@ class Offsets:
             told: Any = json.loads(path.read_text(encoding="utf-8"))
             values, percents = np.array(told["values"], dtype=float), tuple(told["percents"])
             units = {name: tuple(unit) for name, unit in told["units"].items()}
-            return cls(percents, values, told["windows"], told["point_only"], units, told["until"])
+            facts = told["windows"], told["point_only"], units, told["until"]
+            return cls(percents, values, *facts, logarithm=told["logarithm"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: is damaged ({error!r})") from error
 
@@ -135,6 +151,9 @@ def calibrate(
     windows: Sequence[Window],
     horizon: int,
     units: Mapping[str, tuple[float, ...]] | None = None,
+    *,
+    logarithm: bool = False,
+    narrows: bool = True,
 ) -> Offsets:
     """Finds by how much a model's intervals must be moved.
 
@@ -144,23 +163,36 @@ def calibrate(
         windows: Those of the validation part.
         horizon: Steps to forecast.
         units: Those of the series, as from :func:`units_of`.
+        logarithm: Whether distances are those of logarithms, which have no unit.
+        narrows: Whether intervals may become narrower than the model has them. Not where the same
+            windows have chosen the model: on these it errs less than it will.
     """
     prediction = model.predict(panel, windows, horizon, LEVELS)
     truth = truths(panel, windows, horizon)
-    empty = Offsets((), np.zeros((0, horizon, truth.shape[2])), 0, False, units or {})
+    none = np.zeros((0, horizon, truth.shape[2]))
+    empty = Offsets((), none, 0, False, units or {}, logarithm=logarithm)
     point_only = not _spread(prediction)
     unit = np.stack(
         [empty.unit(panel.series[one.series], one.origin, panel.season) for one in windows]
     )
-    offsets, least = [], len(truth)
+    offsets, least, known_truth = [], len(truth), empty.scaled(truth)
     for percent in PERCENTS:
-        low, high = (prediction.point,) * 2 if point_only else prediction.interval(percent)
-        outside = np.maximum(low - truth, truth - high) / unit[:, None]
+        ends = (prediction.point,) * 2 if point_only else prediction.interval(percent)
+        low, high = map(empty.scaled, ends)
+        outside = np.maximum(low - known_truth, known_truth - high) / unit[:, None]
         known = np.isfinite(outside).sum(axis=0)
         least = min(least, int(known.min()))
-        offsets.append(_quantile(outside, known, percent / 100))
+        offset = _quantile(outside, known, percent / 100)
+        offsets.append(offset if narrows else np.maximum(offset, 0.0))
     until = max(panel.series[one.series].times[one.origin + horizon - 1] for one in windows)
-    return Offsets(PERCENTS, np.stack(offsets), least, point_only, empty.units, str(until))
+    return replace(
+        empty,
+        percents=PERCENTS,
+        values=np.stack(offsets),
+        windows=least,
+        point_only=point_only,
+        until=str(until),
+    )
 
 
 def _spread(prediction: Prediction) -> bool:
@@ -191,6 +223,7 @@ def calibrated(
     before, horizon = prediction.quantiles, prediction.point.shape[1]
     if offsets.point_only:
         before = np.broadcast_to(prediction.point[..., None], before.shape)
+    before = offsets.scaled(before)
     half, moved = len(prediction.levels) // 2, np.array(before)
     middle = before[..., half]
     for low in range(half):
@@ -202,7 +235,8 @@ def calibrated(
     # From the median outwards no interval may lie inside a narrower one.
     below = np.minimum.accumulate(moved[..., half::-1], axis=-1)[..., ::-1]
     above = np.maximum.accumulate(moved[..., half:], axis=-1)
-    return replace(prediction, quantiles=np.concatenate([below[..., :-1], above], axis=-1))
+    quantiles = offsets.restored(np.concatenate([below[..., :-1], above], axis=-1))
+    return replace(prediction, quantiles=quantiles)
 
 
 @cache
