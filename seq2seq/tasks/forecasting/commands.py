@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seq2seq import config as configuration
@@ -15,7 +15,12 @@ from seq2seq.tasks.forecasting.comparison import EvaluationConfig, compare_runs
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.forecaster import Forecaster
 from seq2seq.tasks.forecasting.forecasts import DIGITS, PERCENTS, Request, told_of
+from seq2seq.tasks.forecasting.report import Report
 
+FORMATS: dict[str, Callable[[Report, Sequence[str]], str]] = {
+    "table": Report.text,
+    "markdown": Report.markdown,
+}
 LOADING = ("checkpoint", "device")
 ASKED = ("horizon", "levels", "samples", "seed")
 SETTINGS = ("part", "origins", "stride", "refit", "levels", "metrics", "target", "scaled")
@@ -52,19 +57,10 @@ def evaluate(options: Namespace) -> None:
         options.data,
         **given(options, LOADING),
     )
-    first = settings.metrics[0]
     if options.plot:
-        steps = {one.name: one.scores[first].per_step.tolist() for one in report.models}
-        name = report.models[0].scores[first].name
-        plot_errors(name, steps, Path(options.plot), grey=tuple(BASELINES))
-    per_step: Sequence[str] = (options.metrics or [first]) if options.per_step else ()
-    match options.format:
-        case "json":
-            print(report.json())
-        case "markdown":
-            print(report.markdown(per_step))
-        case _:
-            print(report.text(per_step))
+        plot_errors(*report.errors(), Path(options.plot), grey=tuple(BASELINES))
+    shown = (options.metrics or settings.metrics[:1]) if options.per_step else ()
+    print(report.json() if options.format == "json" else FORMATS[options.format](report, shown))
 
 
 def data_check(options: Namespace) -> None:

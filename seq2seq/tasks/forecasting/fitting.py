@@ -1,7 +1,8 @@
 """Models that are fitted and not trained, and intervals: from data into a run folder."""
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from seq2seq.data.series.windows import Window, inside
 from seq2seq.runs.folder import CHECKPOINTS
 from seq2seq.runs.loading import belongings, require_own
 from seq2seq.tasks.forecasting.config import ForecastConfig
-from seq2seq.tasks.forecasting.intervals import calibrate, units_of
+from seq2seq.tasks.forecasting.intervals import Offsets, calibrate, units_of
 from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT, Learning
 from seq2seq.tasks.forecasting.learned import Learned, spread_out, windows_of
 from seq2seq.tasks.forecasting.trained import FACTS, bare, best_of, calibration, restored
@@ -49,25 +50,29 @@ def fit_and_keep(
     kept = FITTED[config.model.kind].fit(learning)
     for line in kept.told:
         log.info("%s", line)
-    model = restored(config, kept.arrays, kept.facts)
-    scores = scores_of(config, model, learning.panel, valid)
-    metric = "mae" if config.train.metric == "loss" else config.train.metric
-    row = {"step": STEP, "epoch": 0, "valid_loss": scores[metric], **scores}
-    row["minutes"] = elapsed() / 60
-    with open_journal(folder) as journal:
-        journal.row(row)
+    scores = scores_of(config, restored(config, kept.arrays, kept.facts), learning.panel, valid)
     log.info("%s", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
-    progress = Progress(
-        step=STEP,
-        seconds=elapsed(),
-        validated=STEP,
-        best=scores[metric],
-        best_step=STEP,
-        best_row=row,
-    )
+    progress = _progress(config, scores, elapsed())
+    with open_journal(folder) as journal:
+        journal.row(progress.best_row)
     arrays = {name: torch.from_numpy(array.copy()) for name, array in kept.arrays.items()}
     state = asdict(progress) | {FACTS: dict(kept.facts)}
     checkpoints.save(name_of(STEP), arrays, {}, state)
+
+
+def _progress(config: ForecastConfig, scores: Mapping[str, float], seconds: float) -> Progress:
+    """Returns where a run stands whose model is fitted: the validation's row is its best."""
+    metric = "mae" if config.train.metric == "loss" else config.train.metric
+    row = {"step": STEP, "epoch": 0, "valid_loss": scores[metric], **scores}
+    row = {name: value for name, value in row.items() if math.isfinite(value)}
+    return Progress(
+        step=STEP,
+        seconds=seconds,
+        validated=STEP,
+        best=scores[metric],
+        best_step=STEP,
+        best_row=row | {"minutes": seconds / 60},
+    )
 
 
 def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folder: Path) -> None:
@@ -88,10 +93,15 @@ def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folde
         logarithm=config.model.logarithm,
         narrows=config.model.kind != RECURRENT,
     )
+    _write(offsets, path)
+    log.info("intervals: calibrated on %s validation windows", f"{len(windows):,}")
+
+
+def _write(offsets: Offsets, path: Path) -> None:
+    """Writes offsets at once, in place of those of another best checkpoint."""
     path.parent.mkdir(exist_ok=True)
     for old in path.parent.glob("*.json"):
-        old.unlink()  # of another best checkpoint
+        old.unlink()
     draft = path.with_name(f".tmp-{path.name}")
     draft.write_text(offsets.to_json(), encoding="utf-8")
     draft.replace(path)
-    log.info("intervals: calibrated on %s validation windows", f"{len(windows):,}")

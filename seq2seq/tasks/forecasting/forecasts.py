@@ -97,32 +97,28 @@ class Forecasts:
 
     def courses(self) -> list[Course]:
         """Returns what a picture shows of each series and target."""
+        targets = range(len(self.panel.columns.targets))
+        return [self._course(one, column) for one in range(len(self.origins)) for column in targets]
+
+    def _course(self, number: int, column: int) -> Course:
+        """Returns what a picture shows of one target of a series."""
+        series, origin = self.panel.series[number], self.origins[number]
         made, steps = self.prediction, self.prediction.point.shape[1]
         drawn = max(SEASONS_DRAWN * self.panel.season, STEPS_DRAWN, 3 * steps)
-        found = []
-        for number, (series, origin) in enumerate(
-            zip(self.panel.series, self.origins, strict=True)
-        ):
-            before = series.part(max(0, origin - drawn), origin)
-            after = series.part(origin, origin + steps)
-            for column, target in enumerate(self.panel.columns.targets):
-                ends = {one: made.interval(one) for one in self.percents}
-                found.append(
-                    Course(
-                        f"{series.name} {target}".strip(),
-                        before.times,
-                        before.targets[:, column],
-                        after.times,
-                        made.point[number, :, column],
-                        {
-                            one: (low[number, :, column], high[number, :, column])
-                            for one, (low, high) in ends.items()
-                        },
-                        after.targets[:, column],
-                        None if made.samples is None else made.samples[number, :, column],
-                    )
-                )
-        return found
+        before = series.part(max(0, origin - drawn), origin)
+        after = series.part(origin, origin + steps)
+        ends = {one: made.interval(one) for one in self.percents}
+        return Course(
+            f"{series.name} {self.panel.columns.targets[column]}".strip(),
+            before.times,
+            before.targets[:, column],
+            after.times,
+            made.point[number, :, column],
+            {one: (low[number, :, column], high[number, :, column])
+             for one, (low, high) in ends.items()},
+            after.targets[:, column],
+            None if made.samples is None else made.samples[number, :, column],
+        )  # fmt: skip
 
 
 def forecast_panel(

@@ -169,30 +169,30 @@ def calibrate(
     """
     prediction = model.predict(panel, windows, horizon, LEVELS)
     truth = truths(panel, windows, horizon)
-    none = np.zeros((0, horizon, truth.shape[2]))
-    empty = Offsets((), none, 0, False, units or {}, logarithm=logarithm)
+    shape = np.zeros((0, horizon, truth.shape[2]))
     point_only = not _spread(prediction)
+    until = max(panel.series[one.series].times[one.origin + horizon - 1] for one in windows)
+    empty = Offsets((), shape, 0, point_only, units or {}, str(until), logarithm)
     unit = np.stack(
         [empty.unit(panel.series[one.series], one.origin, panel.season) for one in windows]
     )
-    offsets, least, known_truth = [], len(truth), empty.scaled(truth)
-    for percent in PERCENTS:
-        ends = (prediction.point,) * 2 if point_only else prediction.interval(percent)
-        low, high = map(empty.scaled, ends)
-        outside = np.maximum(low - known_truth, known_truth - high) / unit[:, None]
-        known = np.isfinite(outside).sum(axis=0)
-        least = min(least, int(known.min()))
-        offset = _quantile(outside, known, percent / 100)
-        offsets.append(offset if narrows else np.maximum(offset, 0.0))
-    until = max(panel.series[one.series].times[one.origin + horizon - 1] for one in windows)
-    return replace(
-        empty,
-        percents=PERCENTS,
-        values=np.stack(offsets),
-        windows=least,
-        point_only=point_only,
-        until=str(until),
+    outside = [_outside(empty, prediction, truth, percent) / unit[:, None] for percent in PERCENTS]
+    offsets = np.stack(
+        [_quantile(one, percent / 100) for one, percent in zip(outside, PERCENTS, strict=True)]
     )
+    known = min(int(np.isfinite(one).sum(axis=0).min()) for one in outside)
+    values = offsets if narrows else np.maximum(offsets, 0.0)
+    return replace(empty, percents=PERCENTS, values=values, windows=known)
+
+
+def _outside(
+    offsets: Offsets, prediction: Prediction, truth: Float[np.ndarray, "N H C"], percent: float
+) -> Float[np.ndarray, "N H C"]:
+    """Returns how far truths lie outside an interval; inside, less than nothing."""
+    ends = (prediction.point,) * 2 if offsets.point_only else prediction.interval(percent)
+    low, high, value = map(offsets.scaled, (*ends, truth))
+    outside: Float[np.ndarray, "N H C"] = np.maximum(low - value, value - high)
+    return outside
 
 
 def _spread(prediction: Prediction) -> bool:
@@ -201,10 +201,9 @@ def _spread(prediction: Prediction) -> bool:
     return bool((known & (prediction.quantiles != prediction.point[..., None])).any())
 
 
-def _quantile(
-    outside: Float[np.ndarray, "N H C"], known: np.ndarray, share: float
-) -> Float[np.ndarray, "H C"]:
+def _quantile(outside: Float[np.ndarray, "N H C"], share: float) -> Float[np.ndarray, "H C"]:
     """Returns the ``ceil((n + 1) share)``-th of ``n`` distances, or the last; NaN where is none."""
+    known = np.isfinite(outside).sum(axis=0)
     ordered = np.sort(np.where(np.isfinite(outside), outside, np.inf), axis=0)
     place = np.ceil(np.round((known + 1) * share, 9)).astype(int)
     chosen = np.clip(np.minimum(place, known) - 1, 0, None)

@@ -77,6 +77,11 @@ class Report:
         shown = [_column(one.name, values) for one, values in zip(self.models, found, strict=True)]
         return list(zip((f"{name} of column", *self.columns), *shown, strict=True))
 
+    def errors(self) -> tuple[str, dict[str, list[float]]]:
+        """Returns the first score's name, and its steps for each model, as a picture shows them."""
+        metric, first = next(iter(self.models[0].scores.items()))
+        return first.name, {one.name: one.scores[metric].per_step.tolist() for one in self.models}
+
     def further(self, per_step: Sequence[str] = ()) -> list[list[tuple[str, ...]]]:
         """Returns the rows of further tables: of the first score column by column, where there are
         several, and of those named step by step.
