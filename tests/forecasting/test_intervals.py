@@ -204,8 +204,10 @@ def test_what_was_not_calibrated_is_refused(caplog: pytest.LogCaptureFixture) ->
     model = Calibrated(NAIVE, calibrate(NAIVE, panel, origins(50, 61), 3))
     with pytest.raises(ConfigError, match=r"^levels: calibrated up to 99 %, got 99.5"):
         model.predict(panel, origins(100, 101), 3, quantile_levels((99.5,)))
-    with pytest.raises(ConfigError, match=r"^horizon: calibrated for 3 steps, got 4"):
-        model.predict(panel, origins(100, 101), 4, LEVELS)
+    short, long = (model.predict(panel, origins(100, 101), steps, LEVELS) for steps in (3, 5))
+    assert long.quantiles[:, :3] == pytest.approx(short.quantiles)
+    beyond = (long.quantiles - NAIVE.predict(panel, origins(100, 101), 5, LEVELS).quantiles)[0]
+    assert beyond[3:] == pytest.approx(np.repeat(beyond[2:3], 2, axis=0))
     with caplog.at_level(logging.WARNING):
         for percent in (80, 95):
             tell_of_few(percent, model.offsets.windows)

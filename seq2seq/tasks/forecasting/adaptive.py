@@ -25,6 +25,7 @@ from seq2seq.tasks.forecasting.intervals import (
     Calibrated,
     CalibratedState,
     moved_along,
+    reaching,
     require_narrow,
 )
 from seq2seq.tasks.forecasting.prediction import (
@@ -153,7 +154,7 @@ class AdaptiveState:
     ) -> Prediction:
         """Forecasts the steps of ``ahead``."""
         plain = self.inner.forecast(ahead, LEVELS, samples, seed)
-        return _answered(plain, self.asked[None, :, : len(ahead.times)], levels)
+        return _answered(plain, reaching(self.asked, len(ahead.times))[None], levels)
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Adaptive:
                 for window in piece:
                     while at < window.origin and (later := next(course, None)) is not None:
                         at, asked = later
-                    found.append(asked[:, :horizon])
+                    found.append(reaching(asked, horizon))
                 plain = self.model.predict(panel, piece, horizon, LEVELS, samples, seed)
                 yield piece, _answered(plain, np.stack(found), levels)
 

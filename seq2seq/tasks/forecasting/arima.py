@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from seq2seq.data.series.panel import Panel, Series
 from seq2seq.errors import DataError, nearest
@@ -225,7 +226,9 @@ def fit_arima(
     if panel.columns.past:
         log.warning("arima does not read past covariates: %s", ", ".join(panel.columns.past))
     processes = []
-    for series, (first, last) in zip(panel.series, ranges, strict=True):
+    quiet = True if len(panel.series) == 1 else None
+    bar = tqdm(panel.series, "fit arima", unit=" series", disable=quiet)
+    for series, (first, last) in zip(bar, ranges, strict=True):
         rows = series.part(first, last)
         values = levels(rows, panel, logarithm=choice.logarithm)
         columns = []

@@ -120,7 +120,6 @@ def fit_column(
             return _unchanging(float(np.nanmin(values)), covariates.shape[1])
         if chosen is None:
             chosen = _search(values, covariates, season, choice)
-            log.info("%s: %s", called, chosen)
         _require_length(called, values, covariates, chosen)
         try:
             return _fit(values, covariates, chosen, STARTS[choice.start])

@@ -33,7 +33,7 @@ def forecast(options: Namespace) -> None:
     with as_options(options):
         asked = {"horizon": forecaster.config.model.horizon, **given(options, ASKED)}
         request = Request(**asked | {"levels": tuple(asked.get("levels", PERCENTS))})
-    forecaster.trained.tell_of_few(request.levels)
+    forecaster.trained.check(request.levels, request.horizon)
     made = forecaster.forecasts(options.file, request)
     frame = made.frame()
     if options.plot:

@@ -125,7 +125,7 @@ def compare_runs(
     loaded = [
         load_trained(one.config, one.learned, one.folder, checkpoint, device) for one in opened
     ]
-    loaded[0].tell_of_few(settings.levels)
+    loaded[0].check(settings.levels, setting.horizon)
     names = _names(runs)
     if settings.refit:
         fixed = [name for name, one in zip(names, opened, strict=True) if not one.refittable]

@@ -24,6 +24,8 @@ from seq2seq.training.state import Progress
 
 STEP = 1
 """That of the only checkpoint of a model that is fitted."""
+MOST_TOLD = 8
+"""Models of single series that the log tells of."""
 MOST_CALIBRATED = 2000
 """Validation windows that intervals are calibrated on, evenly spaced where there are more."""
 log = logging.getLogger("seq2seq")
@@ -48,8 +50,10 @@ def fit_and_keep(
         require_own(folder, latest)
         return
     kept = FITTED[config.model.kind].fit(learning)
-    for line in kept.told:
+    for line in kept.told[:MOST_TOLD]:
         log.info("%s", line)
+    if len(kept.told) > MOST_TOLD:
+        log.info("and %s more", f"{len(kept.told) - MOST_TOLD:,}")
     scores = scores_of(config, restored(config, kept.arrays, kept.facts), learning.panel, valid)
     log.info("%s", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     progress = _progress(config, scores, elapsed())

@@ -107,7 +107,7 @@ class Forecaster:
             ConfigError: A setting makes no sense.
         """
         request = self._request(horizon, levels, samples, seed)
-        self.trained.tell_of_few(request.levels)
+        self.trained.check(request.levels, request.horizon)
         if table is None and self.series:
             return self._onwards(request).frame()
         return self.forecasts(table, request).frame()

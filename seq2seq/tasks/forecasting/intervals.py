@@ -73,16 +73,13 @@ class Offsets:
         """Returns the offsets of an interval, on a line between those of its neighbours.
 
         Raises:
-            ConfigError: It is wider than all that were calibrated, or the horizon longer.
+            ConfigError: It is wider than all that were calibrated.
         """
         require_narrow(percent, self.percents[-1])
-        if horizon > self.horizon:
-            raise ConfigError(
-                f"horizon: calibrated for {self.horizon} steps, got {horizon}; give less"
-            )
         # An interval of nothing is moved by nothing.
         percents = np.array([0.0, *self.percents])
-        values = np.concatenate([np.zeros((1, *self.values.shape[1:])), self.values])[:, :horizon]
+        values = np.concatenate([np.zeros((1, *self.values.shape[1:])), self.values])
+        values = reaching(values, horizon)
         above = max(1, int(np.searchsorted(percents, percent)))
         share = (percent - percents[above - 1]) / (percents[above] - percents[above - 1])
         found: np.ndarray = values[above - 1] + share * (values[above] - values[above - 1])
@@ -121,6 +118,11 @@ class Offsets:
             return cls(percents, values, *facts, logarithm=told["logarithm"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: is damaged ({error!r})") from error
+
+
+def reaching(values: Float[np.ndarray, "L T C"], horizon: int) -> Float[np.ndarray, "L H C"]:
+    """Returns what is known step by step for ``horizon`` steps: the last goes on."""
+    return values[:, np.minimum(np.arange(horizon), values.shape[1] - 1)]
 
 
 def require_narrow(percent: float | int, widest: float = PERCENTS[-1]) -> None:
@@ -217,7 +219,7 @@ def calibrated(
     """Returns a prediction with its quantiles, and its samples, moved.
 
     Raises:
-        ConfigError: An interval is wider than all that were calibrated, or the horizon longer.
+        ConfigError: An interval is wider than all that were calibrated.
     """
     before, horizon = prediction.quantiles, prediction.point.shape[1]
     if offsets.point_only:

@@ -36,13 +36,18 @@ class Trained:
     predictor: Predictor
     networks: tuple[Forecasting, ...] = ()
     """The network inside, if it is one."""
-    calibrated_on: int | None = None
-    """Validation windows that its intervals come from; None: they are its own."""
+    offsets: Offsets | None = None
+    """Where its intervals come from; None: they are its own."""
 
-    def tell_of_few(self, percents: Sequence[float | int]) -> None:
-        """Says so where one of some intervals needs more validation windows than there were."""
-        for percent in percents if self.calibrated_on is not None else ():
-            tell_of_few(percent, self.calibrated_on or 0)
+    def check(self, percents: Sequence[float | int], horizon: int) -> None:
+        """Says so where intervals are asked for that validation could not calibrate well."""
+        if self.offsets is None:
+            return
+        for percent in percents:
+            tell_of_few(percent, self.offsets.windows)
+        if horizon > self.offsets.horizon:
+            last = self.offsets.horizon
+            log.warning("intervals after step %d are moved as those of that step", last)
 
 
 def build_model(config: ForecastConfig, learned: Learned) -> Forecasting:
@@ -106,7 +111,7 @@ def load_trained(
     offsets = Offsets.read(path)
     calibrated = Calibrated(one.predictor, offsets)
     adaptive = config.intervals == "adaptive"
-    return Trained(Adaptive(calibrated) if adaptive else calibrated, one.networks, offsets.windows)
+    return Trained(Adaptive(calibrated) if adaptive else calibrated, one.networks, offsets)
 
 
 def best_of(folder: Path) -> Checkpoint:
