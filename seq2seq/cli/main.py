@@ -117,16 +117,16 @@ def _chosen(parser: Parser, served: list[Served], words: Sequence[str]) -> list[
             f"`{parser.prog} {run} --help`"
             for other in served
             if other not in chosen
-            for option in _options(other)
+            for option in _own_parser(other)._option_string_actions
         }
     return chosen or served
 
 
-def _options(served: Served) -> list[str]:
-    """Returns the names of a verb's own options."""
+def _own_parser(served: Served) -> Parser:
+    """Returns a parser of a verb's own options."""
     parser = Parser(add_help=False)
     served.verb.options(parser)
-    return list(parser._option_string_actions)
+    return parser
 
 
 def _add_all(parser: Parser, served: list[Served]) -> None:
@@ -215,11 +215,23 @@ def _verb(options: argparse.Namespace) -> Verb:
     place, task = imported("seq2seq.cli.commands:subject")(options, served[0].verb)
     for variant in served:
         if task in variant.tasks:
+            _refuse_foreign(options, variant, f"{place} is for {task}")
             return variant.verb
     raise CheckpointError(
         f"{place}: its task is {task}, which has no `{served[0].verb.name}`; it has "
         f"{', '.join(verbs_of(task))}"
     )
+
+
+def _refuse_foreign(options: argparse.Namespace, chosen: Served, place: str) -> None:
+    """Raises a :class:`Seq2SeqError` if an option was given that only other tasks have."""
+    own = _names(_own_parser(chosen))
+    for other in options.served:
+        for action in _own_parser(other)._actions:
+            given = getattr(options, action.dest, action.default) != action.default
+            if given and own.isdisjoint(_names_of(action)):
+                name, tasks = _names_of(action)[0], ", ".join(other.tasks)
+                raise Seq2SeqError(f"{name}: is for {tasks}; {place}")
 
 
 def _fail(error: BaseException, text: str, code: int, debug: bool) -> int:

@@ -170,3 +170,19 @@ def test_other_series_need_their_own_model(capsys: pytest.CaptureFixture[str]) -
     frame.to_csv("new.csv", index=False)
     assert main(["forecast", str(run_of("arima")), "new.csv"]) == 0
     assert capsys.readouterr().out.startswith("unique_id,ds,forecast,lo-80,hi-80,lo-95,hi-95\nx,")
+
+
+def test_options_for_series_are_refused_with_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("words.yaml").write_text("task: transduction\n", encoding="utf-8")
+    line = refused(["data", "check", "words.yaml", "--plot", "x.png"], capsys)
+    assert line == "seq2seq: --plot: is for forecasting; words.yaml is for transduction"
+
+
+def test_series_are_checked_and_drawn(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    with_cell(60, "y", 500)(frame_of()).drop(5).to_csv("y.csv", index=False)
+    Path("config.yaml").write_text(yaml.safe_dump(dict(SETTINGS)), encoding="utf-8")
+    assert main(["data", "check", "config.yaml", "--plot", "check.png"]) == 0
+    out = capsys.readouterr().out
+    assert "far from the seasons around: 2024-03-01 (500)" in out
+    assert "set data.missing: mask" in out
+    assert (place / "check.png").read_bytes()[:4] == b"\x89PNG"

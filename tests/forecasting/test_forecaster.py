@@ -11,17 +11,15 @@ from seq2seq.tasks.forecasting.forecaster import Forecaster
 from tests.forecasting.runs import CASES, STEPS, ahead_in, data_of, frame_of, run_of
 
 HORIZON = 4
-EVERY = pytest.mark.parametrize("case", CASES)
 
 
-@pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def forecaster(case: str) -> Forecaster:
-    return Forecaster.load(run_of(case), device="cpu")
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_run(case: str) -> None:
+    """All at once, so that each run is trained only once."""
+    forecaster = Forecaster.load(run_of(case), device="cpu")
+    a_long_table_comes_out(case, forecaster)
+    rows_one_after_another_tell_what_the_whole_tells(case, forecaster)
+    the_future_changes_no_forecast(case, forecaster)
 
 
 def between(frame: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
@@ -35,7 +33,7 @@ def values(table: pd.DataFrame) -> np.ndarray:
     return numbers
 
 
-def test_a_long_table_comes_out(case: str, forecaster: Forecaster) -> None:
+def a_long_table_comes_out(case: str, forecaster: Forecaster) -> None:
     known = STEPS - HORIZON
     found = forecaster(ahead_in(data_of(case), known), levels=[50, 80], samples=3, seed=1)
     ends = ["lo-50", "hi-50", "lo-80", "hi-80", "sample-1", "sample-2", "sample-3"]
@@ -50,9 +48,7 @@ def test_a_long_table_comes_out(case: str, forecaster: Forecaster) -> None:
     assert (wide >= narrow).all()
 
 
-def test_rows_one_after_another_tell_what_the_whole_tells(
-    case: str, forecaster: Forecaster
-) -> None:
+def rows_one_after_another_tell_what_the_whole_tells(case: str, forecaster: Forecaster) -> None:
     frame = data_of(case)
     expected = forecaster(ahead_in(frame, STEPS - HORIZON), samples=2, seed=3)
     now = forecaster
@@ -67,7 +63,7 @@ def test_rows_one_after_another_tell_what_the_whole_tells(
     assert not forecaster.series, "an update changes no forecaster"
 
 
-def test_the_future_changes_no_forecast(case: str, forecaster: Forecaster) -> None:
+def the_future_changes_no_forecast(case: str, forecaster: Forecaster) -> None:
     origin, frame = 90, data_of(case)
     plain = ahead_in(frame, origin)
     changed = plain.assign(**{name: plain[name] for name in ("y", "z")})
