@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("seq2seq")
 
-MOST_COURSES, MOST_SAMPLES = 12, 50
+MOST_COURSES, MOST_SAMPLES = 12, 30
 """In a picture; in a panel."""
-PAST, LEAST_PAST = 5, 60
-"""Of the history, so many times the steps ahead are shown, and no fewer steps than that."""
 MOST_DOTS = 31
 """Steps ahead that are dots, too; of more the line is enough."""
 WIDTH, HEIGHT, HEIGHT_ALONE, HEADING = 9.0, 2.1, 3.4, 0.35
 """Inches: of the picture, of one of several panels, of a single one, of the legend."""
 DEEPEST, FAINTEST = 0.45, 0.14
 """How much blue is in the narrowest interval and in the widest."""
+LEGEND_COLUMNS = 8
 HISTORY, FORECAST, CAME, SAMPLES = "history", "forecast", "what came", "samples"
 
 ERRORS_WIDTH, ERRORS_HEIGHT, AROUND, LINE = 7.0, 3.6, 0.85, 0.17
@@ -64,8 +63,7 @@ def plot_forecast(
 ) -> "matplotlib.figure.Figure":
     """Draws each course in a panel: its history, then forecast, intervals, and what came.
 
-    Of the history the last steps are shown, five times as many as are forecast, or 60. What is
-    missing is a gap.
+    What is missing is a gap. A forecast goes on from the last value, if that is known.
 
     Returns:
         The figure, also where it was written to ``path`` as a PNG.
@@ -119,8 +117,7 @@ def _draw_course(
     panel: "matplotlib.axes.Axes", one: Course, shades: Mapping[float | int, tuple[float, ...]]
 ) -> None:
     steps = len(one.point)
-    past = max(PAST * steps, LEAST_PAST)
-    times, values, ahead = np.asarray(one.times)[-past:], one.values[-past:], np.asarray(one.ahead)
+    times, values, ahead = np.asarray(one.times), one.values, np.asarray(one.ahead)
     # What is ahead begins at the last value, unless that is missing.
     last = values[-1:][np.isfinite(values[-1:])]
     since = np.concatenate([times[-1:], ahead]) if last.size else ahead
@@ -130,7 +127,7 @@ def _draw_course(
     if one.samples is not None and one.samples.size:
         samples = one.samples[:, :MOST_SAMPLES]
         joined = np.concatenate([np.tile(last[:, None], samples.shape[1]), samples])
-        lines = panel.plot(since, joined, color=BLUE, linewidth=0.5, alpha=0.35)
+        lines = panel.plot(since, joined, color=BLUE, linewidth=0.5, alpha=0.3)
         lines[0].set_label(SAMPLES)
     panel.plot(times, values, color=INK, linewidth=1.1, label=HISTORY)
     _draw_dots(panel, times, values, _alone(np.isfinite(values)), INK)
@@ -151,9 +148,8 @@ def _draw_interval(
     upper: Float[np.ndarray, "K"],
     **look: Any,  # noqa: ANN401
 ) -> None:
-    known = np.isfinite(lower) & np.isfinite(upper)
-    panel.fill_between(times, lower, upper, where=known.tolist(), linewidth=0, **look)
-    alone = _alone(known)
+    panel.fill_between(times, lower, upper, linewidth=0, **look)
+    alone = _alone(np.isfinite(lower) & np.isfinite(upper))
     panel.vlines(times[alone], lower[alone], upper[alone], linewidth=5, color=look["color"])
 
 
@@ -182,7 +178,7 @@ def _finish(panel: "matplotlib.axes.Axes", one: Course) -> None:
     panel.margins(x=0.01)
     panel.yaxis.set_major_formatter(grouped)
     if np.issubdtype(np.asarray(one.ahead).dtype, np.number):
-        panel.locator_params(axis="x", integer=True)
+        panel.locator_params(axis="x", integer=True, min_n_ticks=1)
         panel.xaxis.set_major_formatter(grouped)
 
 
@@ -194,7 +190,11 @@ def _add_legend(figure: "matplotlib.figure.Figure", order: Sequence[str]) -> Non
         found |= dict(zip(labels, handles, strict=True))
     labels = [label for label in order if label in found]
     handles = [found[label] for label in labels]
-    figure.legend(handles, labels, loc="outside upper right", ncols=min(len(labels), 8))
+    columns = min(len(labels), LEGEND_COLUMNS)
+    legend = figure.legend(handles, labels, loc="outside upper right", ncols=columns)
+    if SAMPLES in labels:  # one alone can hardly be seen
+        shown: Any = legend.legend_handles[labels.index(SAMPLES)]
+        shown.set(linewidth=1.0, alpha=0.7)
 
 
 def _shortened(name: str, most: int) -> str:
@@ -241,7 +241,7 @@ def plot_errors(
             if len(values) > MOST_DOTS:
                 chosen = _alone(chosen)
             _draw_dots(panel, steps, values, chosen, looks[model]["color"])
-        _finish_errors(panel, name)
+        _finish_errors(panel, name, max(map(len, scores.values())))
         _label(panel, scores, looks, gap=LINE / (height - AROUND))
         if path is not None:
             write(figure, path)
@@ -260,13 +260,15 @@ def _looks(models: Collection[str], grey: Collection[str]) -> dict[str, dict[str
     return looks
 
 
-def _finish_errors(panel: "matplotlib.axes.Axes", name: str) -> None:
+def _finish_errors(panel: "matplotlib.axes.Axes", name: str, steps: int) -> None:
     panel.set_ylabel(name, parse_math=False)
     panel.set_xlabel("steps ahead")
     panel.grid(True)
     panel.tick_params(length=0)
-    panel.margins(x=0.02, y=0.08)
-    panel.locator_params(axis="x", integer=True)
+    panel.margins(y=0.08)
+    beside = max(0.03 * (steps - 1), 0.1)
+    panel.set_xlim(1 - beside, steps + beside)
+    panel.locator_params(axis="x", integer=True, min_n_ticks=1)
     panel.xaxis.set_major_formatter(grouped)
     panel.yaxis.set_major_formatter(grouped)
 
