@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTED = {
+    "forecast": ["noise alone would be 4.0: learned", "the same: True"],
     "own_loop": ["32 of 32 turned around"],
     "pronounce": ["k a ʒ e m i", "name='PER'"],
     "scores": ["exact = 33.33", "BLEU = 100.00"],

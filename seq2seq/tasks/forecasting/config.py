@@ -11,6 +11,7 @@ from seq2seq.tasks.forecasting.arima_orders import Choice
 from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT
 from seq2seq.tasks.forecasting.network import NetworkConfig
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,12 @@ class ForecastTrainConfig(TrainConfig):
 
     metric: Annotated[str, OneOf(FORECAST_METRICS, "loss")] = "loss"
     """The validation score that tells which checkpoint is best."""
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=3e-3, schedule=ScheduleConfig(warmup=50)
+        )
+    )
+    """Optimiser and learning rate."""
     label_smoothing: float = 0.0
     """Unused: numbers are not smoothed."""
     refit: bool = False
@@ -123,9 +130,7 @@ class ForecastConfig:
     """The series."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """What forecasts."""
-    train: ForecastTrainConfig = field(
-        default_factory=lambda: ForecastTrainConfig(epochs=100, patience=20)
-    )
+    train: ForecastTrainConfig = field(default_factory=lambda: ForecastTrainConfig(epochs=40))
     """The training loop; models that need none only use `refit`."""
     intervals: Literal["adaptive", "conformal", "model"] = "adaptive"
     """Where intervals come from: from the validation part, by `conformal` calibration; `adaptive`
