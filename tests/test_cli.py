@@ -875,7 +875,7 @@ def test_verbs_of_other_tasks(refused: Refused) -> None:
         "generate"
     )
     assert refused("train poem.yaml") == (
-        "poem.yaml: task: must be one of translation, transduction, language-model, got "
+        f"poem.yaml: task: must be one of {', '.join(TASKS)}, got "
         "'language-modle'; did you mean 'language-model'?"
     )
 
@@ -1093,13 +1093,22 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
                 "source test.de --reference test.en",
                 "reference test.en",
                 "pairs short.tsv",
-                "metrics bleu",
                 "output out",
                 "ensemble lm",
                 "mistakes 3",
                 "batch-size 64",
                 "precision int8",
             )
+        ),
+        (
+            "evaluate lm --metrics bleu",
+            "--metrics: is for translation, transduction, forecasting; lm is a run of "
+            "language-model, see `seq2seq evaluate lm --help`",
+        ),
+        (
+            "evaluate rnu --metrics mse",
+            "rnu: does not exist; expected a folder with config.yaml that `seq2seq train` wrote; "
+            "did you mean 'run'?",
         ),
         (
             "evaluate run --documents line",
@@ -1285,8 +1294,8 @@ def test_yaml_loads_as_the_defaults(task: str, ran: Ran, tmp_path: Path) -> None
     [
         (
             "translaton",
-            "TASK: must be one of translation, transduction, language-model, got 'translaton'; did "
-            "you mean 'translation'?",
+            f"TASK: must be one of {', '.join(TASKS)}, got 'translaton'; did you mean "
+            "'translation'?",
         ),
         (
             "translation model.encodr",
@@ -1440,8 +1449,8 @@ def test_data_check_needs_data(refused: Refused) -> None:
         ("", "the following arguments are required: VERB; see `seq2seq --help`"),
         (
             "trian",
-            "VERB: must be one of train, translate, evaluate, data, generate, score, info, config, "
-            "average, tokenizer, got 'trian'; did you mean 'train'?",
+            "VERB: must be one of train, translate, evaluate, data, generate, forecast, score, info, "
+            "config, average, tokenizer, got 'trian'; did you mean 'train'?",
         ),
         (
             "tokenizer encod",

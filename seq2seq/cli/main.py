@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,14 @@ def _chosen(parser: Parser, served: list[Served], words: Sequence[str]) -> list[
     task = task_in(Path(at_home(run)))
     chosen = [variant for variant in served if task in variant.tasks]
     if chosen:
+        others: dict[str, list[str]] = {}
+        for other in (variant for variant in served if variant not in chosen):
+            for option in _own_parser(other)._option_string_actions:
+                others.setdefault(option, []).extend(other.tasks)
         parser.elsewhere = {
-            option: f"{option}: is for {', '.join(other.tasks)}; {run} is a run of {task}, see "
+            option: f"{option}: is for {', '.join(tasks)}; {run} is a run of {task}, see "
             f"`{parser.prog} {run} --help`"
-            for other in served
-            if other not in chosen
-            for option in _own_parser(other)._option_string_actions
+            for option, tasks in others.items()
         }
     return chosen or served
 
@@ -138,10 +140,18 @@ def _add_all(parser: Parser, served: list[Served]) -> None:
         listed = options.format_help().partition("options:\n")[2]
         groups.append(f"options for {', '.join(variant.tasks)}:\n{listed}")
         for action in options._actions:
-            if not _names(parser).intersection(_names_of(action)):
+            same = [one for one in parser._actions if set(_names_of(one)) & set(_names_of(action))]
+            for known in same:
+                known.choices = _joined(known.choices, action.choices)
+            if not same:
                 action.help = argparse.SUPPRESS  # it stands among those of its task
                 parser._add_action(action)
     parser.epilog = "\n".join([*groups, ""])
+
+
+def _joined(choices: Iterable[Any] | None, others: Iterable[Any] | None) -> Iterable[Any] | None:
+    """Returns what an option of several tasks takes: all that one of them takes; None: anything."""
+    return None if choices is None or others is None else [*dict.fromkeys([*choices, *others])]
 
 
 def _names_of(action: argparse.Action) -> Sequence[str]:
