@@ -86,9 +86,13 @@ class Free:
 MAY_CHANGE = (
     Free(tuple(f"train.{limit}" for limit in LIMITS)),
     Free(("train.keep", "train.log_every")),
-    Free(("search", "sampling")),
+    Free(("search", "sampling", "intervals", "train.refit")),
     Free(("data.test", "data.folder", "data.cache", "folder")),
-    Free(("data.train", "data.valid"), "with the same content", _same_content),
+    Free(
+        ("data.train", "data.valid", "data.series.path", "data.series.more"),
+        "with the same content",
+        _same_content,
+    ),
     Free(
         ("validation",),
         "without `train.patience` and a plateau schedule, which go by it",

@@ -11,18 +11,22 @@ from seq2seq.device import pick_device, pick_precision
 from seq2seq.errors import CheckpointError, ConfigError
 from seq2seq.runs.changes import BITS, MAY_CHANGE, accept_changes, may_change
 from seq2seq.runs.folder import begin
+from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.task import read_config
 from seq2seq.tasks.translation.config import TranslationConfig
 
 README = Path(__file__).parents[2] / "README.md"
 HASHES = {"train": "a", "valid": "b"}
-BASE: dict[str, Any] = {
-    "folder": "run",
-    "data.train.path": "train.tsv",
-    "data.valid.path": "valid.tsv",
-    "train.steps": 4,
-    "train.epochs": 0,
+BASE: dict[str, Any] = {"folder": "run", "train.steps": 4, "train.epochs": 0}
+BASES: dict[type, dict[str, Any]] = {
+    TranslationConfig: {
+        **BASE,
+        "data.train.path": "train.tsv",
+        "data.valid.path": "valid.tsv",
+    },
+    LanguageModelTaskConfig: BASE,
+    ForecastConfig: {**BASE, "data.series.path": "series.csv"},
 }
 CHANGES: dict[str, object] = {
     "folder": "moved",
@@ -43,17 +47,29 @@ CHANGES: dict[str, object] = {
     "train.precision": "float32",
     "search": {"beam_size": 2},
     "sampling": {"temperature": 0.5},
+    "intervals": "conformal",
+    "train.refit": True,
+    "data.series.path": "copy.csv",
+    "data.series.more": ["later.csv"],
     "validation": {"samples": 1},
 }
 """Another value for each key that may change."""
 
 
-def built(key: str = "", value: object = None, **more: object) -> Any:
-    mapping = {**BASE, **more, **({key: value} if key else {})}
-    if key == "sampling":
-        mapping = {name: given for name, given in mapping.items() if not name.startswith("data.")}
-        return configuration.from_mapping(LanguageModelTaskConfig, mapping)
-    return configuration.from_mapping(TranslationConfig, mapping)
+def kind_with(key: str) -> type:
+    """Returns the first configuration that has a key, or a section."""
+    return next(
+        kind
+        for kind in BASES
+        if any(f"{name}.".startswith(f"{key}.") for name, *_ in configuration.describe(kind))
+    )
+
+
+def built(
+    key: str = "", value: object = None, kind: Any = TranslationConfig, **more: object
+) -> Any:
+    mapping = {**BASES[kind], **more, **({key: value} if key else {})}
+    return configuration.from_mapping(kind, mapping)
 
 
 def going_on(folder: Path, begun: Any, now: Any, hashes: dict[str, str] = HASHES) -> None:
@@ -70,8 +86,8 @@ def test_what_may_change(key: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
     value = CHANGES[key]
     if key == "train.precision":  # what auto comes to here
         value = str(pick_precision("auto", pick_device("auto", ""))).removeprefix("torch.")
-    now = built(key, value)
-    begun = built("sampling", {}) if key == "sampling" else built()
+    kind = kind_with(key)
+    now, begun = built(key, value, kind), built(kind=kind)
     with caplog.at_level(logging.INFO, logger="seq2seq"):
         going_on(tmp_path, begun, now)
     assert f"changed: {key}" in caplog.text

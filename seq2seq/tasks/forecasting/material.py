@@ -1,5 +1,7 @@
 """Series, and how a model learns to forecast them."""
 
+import hashlib
+import json
 import logging
 import shutil
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from seq2seq.data.series.calendar import last_origin
 from seq2seq.data.series.config import Role
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.read import fingerprint, open_panel
@@ -59,13 +62,18 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
         return cls(config, panel)
 
     def fingerprints(self) -> dict[str, str]:
-        """Returns a hash of all that is seen up to the end of each part."""
+        """Returns a hash of each part: of where it lies, and of all that is seen up to its end.
+
+        So rows may be added after the validation part.
+        """
         found: dict[str, str] = {}
         for role in ROLES:
-            ranges = inside(self.panel, self.config.data.part(role))
+            part = self.config.data.part(role)
+            ranges = inside(self.panel, part)
             pairs = zip(self.panel.series, ranges, strict=True)
             seen = [series.part(0, last) for series, (_, last) in pairs]
-            found[role] = fingerprint(replace(self.panel, series=seen))
+            facts = [fingerprint(replace(self.panel, series=seen)), ranges, part.reach]
+            found[role] = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return found
 
     def learn(self) -> Learned:
@@ -102,7 +110,9 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
         """Forecasts once."""
         config = self.config
         model = load_trained(config, Learned.load(folder / PIPELINE), folder, "best", "auto")
-        forecast_panel(model.predictor, config, self.panel, Request(config.model.horizon))
+        horizon, calendar = config.model.horizon, config.data.calendar
+        origins = [last_origin(series, horizon, calendar) for series in self.panel.series]
+        forecast_panel(model.predictor, config, self.panel, Request(horizon), origins)
 
     def fit(self, pipelines: Learned, folder: Path, elapsed: Callable[[], float]) -> None:
         """Fits the model, calibrates its intervals, and fits it again where that is asked for."""
