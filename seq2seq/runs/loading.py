@@ -35,6 +35,23 @@ def load_model(model: nn.Module, folder: Path, checkpoint: str, device: str) -> 
     model.to(place).eval()
 
 
+def own_checkpoints(folder: Path, keep: int) -> tuple[Checkpoints, Checkpoint | None]:
+    """Returns a run's checkpoints as whoever trains it has them, and the latest.
+
+    What a save left that was interrupted is mended; ``keep`` last checkpoints are to be kept.
+
+    Raises:
+        CheckpointError: All are damaged, or the pipeline or the configuration is not theirs.
+    """
+    checkpoints = Checkpoints(folder / CHECKPOINTS, keep)
+    checkpoints.run = belongings(folder)
+    checkpoints.clear_leftovers()
+    latest = checkpoints.latest()
+    if latest is not None:
+        require_own(folder, latest)
+    return checkpoints, latest
+
+
 def belongings(folder: Path) -> dict[str, Any]:
     """Returns what weights that are trained in a run belong to: its pipeline's files, by their
     hashes, and the settings that may not change.

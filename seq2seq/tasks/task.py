@@ -29,7 +29,7 @@ from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
 from seq2seq.runs.describe import summary
 from seq2seq.runs.folder import CONFIG, read_mapping, trained_in, user_cache
-from seq2seq.runs.loading import belongings, require_own
+from seq2seq.runs.loading import own_checkpoints
 from seq2seq.tasks.registry import TASKS
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.journal import METRICS, read_history, report_to
@@ -112,7 +112,7 @@ class Use(Protocol):
 
     @property
     def models(self) -> Sequence[nn.Module]:
-        """The models inside: one, or those of an ensemble."""
+        """The networks inside: one, or those of an ensemble; none where there is no network."""
         ...
 
 
@@ -185,6 +185,8 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         device = pick_device(config.device, "train.device")
         if config.deterministic and device.type == "cuda":
             use_deterministic_kernels()
+        # First, since all that follows is made with what the checkpoints may not belong to.
+        checkpoints, latest = own_checkpoints(folder, config.keep)
         ready = self.ready(pipelines, folder, device)
         dtype = pick_precision(config.precision, device)
         trainer: Trainer[Any] = Trainer(
@@ -195,11 +197,8 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             elapsed=elapsed(),
             replay=config.device == GRAPHS,
         )
-        trainer.checkpoints.run = belongings(folder)
-        trainer.checkpoints.clear_leftovers()
-        latest = trainer.checkpoints.latest()
+        trainer.checkpoints = checkpoints
         if latest is not None:
-            require_own(folder, latest)
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:

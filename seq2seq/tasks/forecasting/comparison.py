@@ -42,7 +42,7 @@ class EvaluationConfig:
     refit: int = 0
     """Origins after which models that are fitted, not trained, are fitted again to all before; 0:
     never."""
-    levels: tuple[float, ...] = PERCENTS
+    levels: tuple[float, ...] = tuple(map(float, PERCENTS))
     """The intervals, in per cent."""
     metrics: tuple[str, ...] = USUAL
     """The scores."""
@@ -121,10 +121,10 @@ def compare_runs(
     opened = [Opened.of(folder) for folder in runs]
     for other in opened[1:]:
         _require_alike(opened[0], other)
-    setting = _setting(opened, settings, opened[0].panel(table))
-    loaded = [
+    loaded = [  # before the data, which are read as the run has learned: if it is its own
         load_trained(one.config, one.learned, one.folder, checkpoint, device) for one in opened
     ]
+    setting = _setting(opened, settings, opened[0].panel(table))
     loaded[0].check(settings.levels, setting.horizon)
     names = _names(runs)
     if settings.refit:

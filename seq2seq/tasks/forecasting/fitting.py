@@ -10,15 +10,16 @@ import torch
 
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.windows import Window, inside
-from seq2seq.runs.folder import CHECKPOINTS
-from seq2seq.runs.loading import belongings, require_own
+from seq2seq.errors import CheckpointError
+from seq2seq.runs.loading import own_checkpoints
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.intervals import Offsets, calibrate, units_of
 from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT, Learning
 from seq2seq.tasks.forecasting.learned import Learned, spread_out, windows_of
 from seq2seq.tasks.forecasting.trained import FACTS, bare, best_of, calibration, restored
 from seq2seq.tasks.forecasting.validation import scores_of
-from seq2seq.training.checkpoint import Checkpoints, name_of
+from seq2seq.training.checkpoint import name_of
+from seq2seq.training.disk import put
 from seq2seq.training.journal import open_journal
 from seq2seq.training.state import Progress
 
@@ -42,12 +43,8 @@ def fit_and_keep(
 
     ``elapsed`` tells how many seconds the run has used.
     """
-    checkpoints = Checkpoints(folder / CHECKPOINTS, config.train.keep)
-    checkpoints.run = belongings(folder)
-    checkpoints.clear_leftovers()
-    latest = checkpoints.latest()
+    checkpoints, latest = own_checkpoints(folder, config.train.keep)
     if latest is not None:
-        require_own(folder, latest)
         return
     kept = FITTED[config.model.kind].fit(learning)
     for line in kept.told[:MOST_TOLD]:
@@ -83,7 +80,7 @@ def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folde
     """Calibrates the intervals of a run's best checkpoint on validation, unless that is done."""
     name = best_of(folder).name
     path = calibration(folder, name)
-    if path.exists():
+    if _calibrated(path):
         return
     windows = spread_out(windows_of(config, panel, "valid"), MOST_CALIBRATED)
     model = bare(config, learned, folder, name, config.train.device).predictor
@@ -107,5 +104,17 @@ def _write(offsets: Offsets, path: Path) -> None:
     for old in path.parent.glob("*.json"):
         old.unlink()
     draft = path.with_name(f".tmp-{path.name}")
-    draft.write_text(offsets.to_json(), encoding="utf-8")
+    put(draft, offsets.to_json().encode())
     draft.replace(path)
+
+
+def _calibrated(path: Path) -> bool:
+    """Tells whether there are offsets; says so where they are damaged."""
+    if not path.exists():
+        return False
+    try:
+        Offsets.read(path)
+    except CheckpointError as error:
+        log.warning("%s; calibrating again", error)
+        return False
+    return True

@@ -12,6 +12,7 @@ The guarantee holds where what comes is like the validation part; windows that o
 that change, make it an approximation, so reports show the measured coverage beside the nominal one.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -99,9 +100,10 @@ class Offsets:
         return np.array(known) if known else _unit(series.targets[:first], season)
 
     def to_json(self) -> str:
-        """Returns the offsets as a file keeps them."""
+        """Returns the offsets as a file keeps them, with their SHA-256."""
         told = {one.name: getattr(self, one.name) for one in fields(self)}
-        return json.dumps(told | {"values": self.values.tolist()})
+        told |= {"values": self.values.tolist()}
+        return json.dumps({"sha256": _hash(told), "offsets": told})
 
     @classmethod
     def read(cls, path: Path) -> "Offsets":
@@ -111,7 +113,10 @@ class Offsets:
             CheckpointError: The file is damaged.
         """
         try:
-            told: Any = json.loads(path.read_text(encoding="utf-8"))
+            written: Any = json.loads(path.read_text(encoding="utf-8"))
+            told = written["offsets"]
+            if _hash(told) != written["sha256"]:
+                raise ValueError("SHA-256 differs")
             values, percents = np.array(told["values"], dtype=float), tuple(told["percents"])
             units = {name: tuple(unit) for name, unit in told["units"].items()}
             facts = told["windows"], told["point_only"], units, told["until"]
@@ -123,6 +128,11 @@ class Offsets:
 def reaching(values: Float[np.ndarray, "L T C"], horizon: int) -> Float[np.ndarray, "L H C"]:
     """Returns what is known step by step for ``horizon`` steps: the last goes on."""
     return values[:, np.minimum(np.arange(horizon), values.shape[1] - 1)]
+
+
+def _hash(told: object) -> str:
+    """Returns the SHA-256 of what a file tells, however it is spaced."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def require_narrow(percent: float | int, widest: float = PERCENTS[-1]) -> None:
