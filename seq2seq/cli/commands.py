@@ -14,7 +14,7 @@ from seq2seq.data.pipes import rereadable
 from seq2seq.data.references import read_references
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
 from seq2seq.measures import AUTO, METRICS
-from seq2seq.runs.describe import describe, summary
+from seq2seq.runs.describe import describe, kept, summary
 from seq2seq.tasks.console import as_options, print_scores
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named, task_in
@@ -70,7 +70,8 @@ def info(options: Namespace) -> None:
     for number, run in enumerate(options.runs):
         print(("\n" if number else "") + describe(Path(run)))
         if options.weights:
-            print("\n".join(summary(experiment.load(run, device="cpu").models[0])))
+            models = experiment.load(run, device="cpu").models
+            print("\n".join(summary(models[0]) if models else kept(Path(run))))
 
 
 def config(options: Namespace) -> None:

@@ -1,10 +1,11 @@
 """What a run folder tells, and what can be made of its checkpoints."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seq2seq.errors import ConfigError
 from seq2seq.lists import aligned
@@ -19,7 +20,22 @@ AVERAGE_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 
 def summary(model: nn.Module) -> list[str]:
     """Returns a table of the model's weights, their shapes and their numbers."""
-    tensors = weights(model)
+    return _table(weights(model))
+
+
+def kept(folder: Path) -> list[str]:
+    """Returns the same of a run without a network: of the arrays that its checkpoint has.
+
+    Raises:
+        CheckpointError: There is no checkpoint that can be used.
+    """
+    best = Checkpoints(folder / CHECKPOINTS, training=False).best()
+    require_own(folder, best)
+    return _table(best.model) if best.model else ["weights      none: this kind of model has none"]
+
+
+def _table(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Returns a table of tensors, and how many numbers they have in all."""
     rows = [
         (name, "x".join(map(str, tensor.shape)), f"{tensor.numel():,}")
         for name, tensor in tensors.items()
@@ -34,11 +50,8 @@ def describe(folder: Path) -> str:
     Raises:
         CheckpointError: The folder is no run folder, or all its checkpoints are damaged.
     """
-    rows = [
-        ("run", str(folder)),
-        ("task", str(read_mapping(folder).get("task"))),
-        ("vocabulary", _vocabularies(folder / PIPELINE)),
-    ]
+    rows = [("run", str(folder)), ("task", str(read_mapping(folder).get("task")))]
+    rows += [("vocabulary", sizes)] if (sizes := _vocabularies(folder / PIPELINE)) else []
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     latest = checkpoints.latest()
     if latest:
@@ -56,11 +69,13 @@ def describe(folder: Path) -> str:
 
 
 def _vocabularies(folder: Path) -> str:
-    """Returns the sizes of a run's vocabularies, with their names where there are several."""
+    """Returns the sizes of a run's vocabularies, with their names where there are several; empty
+    where it reads no text.
+    """  # noqa: D205
     if (folder / FILE).is_file():
         return f"{len(Pipeline.load(folder)):,}"
     places = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
-    return ", ".join(f"{len(Pipeline.load(place)):,} {place.name}" for place in places) or "none"
+    return ", ".join(f"{len(Pipeline.load(place)):,} {place.name}" for place in places)
 
 
 def average(folder: Path, keep: int, last: int, name: str) -> Path:

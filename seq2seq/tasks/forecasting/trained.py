@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.device import pick_device
 from seq2seq.device.memory import build
 from seq2seq.errors import CheckpointError
 from seq2seq.runs.folder import CHECKPOINTS
@@ -76,6 +77,12 @@ def bare(
         model = build_model(config, learned)
         load_model(model, folder, checkpoint, device)
         return Trained(RecurrentPredictor(model, learned.transform), (model,))
+    pick_device(device, "device")  # where nothing is computed on it, but a wrong name is one
+    return _fitted(config, folder, checkpoint)
+
+
+def _fitted(config: ForecastConfig, folder: Path, checkpoint: str) -> Trained:
+    """Returns a model that is no network."""
     found = Checkpoints(folder / CHECKPOINTS, training=False).get(checkpoint)
     require_own(folder, found)
     arrays = {name: tensor.numpy() for name, tensor in found.model.items()}
