@@ -19,6 +19,7 @@ from seq2seq.tasks.forecasting.modes import MODES
 from seq2seq.tasks.forecasting.network import NetworkConfig
 from seq2seq.tasks.forecasting.prediction import Prediction
 from seq2seq.tasks.forecasting.recurrent import RecurrentPredictor
+from seq2seq.tensors.tree import layout
 from seq2seq.training.objective import CrossEntropy
 from tests.forecasting.networks import (
     HORIZON,
@@ -350,3 +351,15 @@ def test_one_series_that_is_new() -> None:
     predictor = predictor_of(panel)
     found = predicted(predictor, panel_of(series_of("three", 3)), [Window(0, 20)])
     assert np.isfinite(found.point).all()
+
+
+def test_one_recording_of_an_update_serves_all_batches_of_a_shape() -> None:
+    panel = with_gaps(two_series())
+    predictor = predictor_of(panel, masked=True)
+    places = windows_of(panel)
+    one, other = (batch_of(predictor, panel, some) for some in (places[:3], places[3:6]))
+    assert one.predictions != other.predictions
+    assert [each.filled().predictions for each in (one, other)] == [
+        each.predictions for each in (one, other)
+    ]
+    assert layout(one.filled()) == layout(other.filled())

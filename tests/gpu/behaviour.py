@@ -29,7 +29,17 @@ from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
 from seq2seq.training.state import weights
 from seq2seq.training.trainer import Trainer
 from tests.gpu.case import LIMITS, Case, Figures, Setting, exact_products, largest, near
-from tests.gpu.models import VOCABULARY, WIDTH, gradients, language_model, pairs, texts, translator
+from tests.gpu.models import (
+    VOCABULARY,
+    WIDTH,
+    forecaster,
+    gradients,
+    language_model,
+    pairs,
+    series,
+    texts,
+    translator,
+)
 from tests.waiting import NoWaiting
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for kernels that repeat themselves
@@ -69,6 +79,7 @@ def replaying() -> Iterator[Case]:
         yield Case("replayed updates", cell, partial(replayed, partial(translator, cell), PAIRS))
         text = partial(replayed, partial(language_model, cell), TEXTS)
         yield Case("replayed updates", f"language model, {cell}", text)
+    yield Case("replayed updates", "forecaster, gru", partial(replayed, forecaster, SERIES))
 
 
 def running(setting: Setting) -> Iterator[Case]:
@@ -103,9 +114,11 @@ class Order:
 
 PAIRS = Order([pairs(5 + 3 * seed, seed, 8 + seed) for seed in range(SHAPES)])
 TEXTS = Order([texts(steps=8 + seed % 3, seed=seed) for seed in range(SHAPES)])
+SERIES = Order([series(3 + seed, seed) for seed in range(SHAPES)])
 KINDS: dict[str, tuple[Callable[..., nn.Module], Order]] = {
     **{f"translator, {cell}": (partial(translator, cell), PAIRS) for cell in ("lstm", "sru")},
     **{f"language model, {cell}": (partial(language_model, cell), TEXTS) for cell in ("gru",)},
+    "forecaster, gru": (forecaster, SERIES),
 }
 CONFIG = TrainConfig(
     steps=6,

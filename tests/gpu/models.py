@@ -7,10 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.layout import flatten, make_batch
+from seq2seq.data.series.panel import Columns
 from seq2seq.models.language_model import LanguageModel, LanguageModelConfig, build_language_model
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.tasks.forecasting.batches import SeriesBatch
+from seq2seq.tasks.forecasting.modes import MODES
+from seq2seq.tasks.forecasting.network import Forecasting, NetworkConfig, shape_of
 from seq2seq.tensors import Batch, Padded, TextBatch
 
 VOCABULARY = 60
@@ -64,6 +68,21 @@ def language_model(
     return model
 
 
+def forecaster(cell: str = "gru", dropout: float = 0.0, strength: float = 1.0) -> Forecasting:
+    """Returns a network that forecasts two columns, numbers of which are missing, in float64."""
+    torch.manual_seed(3)
+    config = NetworkConfig(
+        window=12,
+        horizon=4,
+        head="gaussian",
+        output_dropout=dropout,
+        layers=RecurrentConfig(cell=cell, layers=2, hidden_size=WIDTH, dropout=dropout),
+    )
+    shape = shape_of(config, Columns(("one", "other")), masked=True)
+    model: Forecasting = spread(Forecasting(config, shape), strength)
+    return model
+
+
 def spread(model: Any, strength: float) -> Any:
     """Multiplies all weights, and gives biases that are not zero: each must be seen to be added."""
     with torch.no_grad():
@@ -98,6 +117,18 @@ def texts(rows: int = 5, steps: int = 10, seed: int = 0) -> TextBatch:
     ins = values[:, :-1].masked_fill(torch.arange(steps) >= lengths[:, None], 0)
     outs = values[:, 1:].masked_fill(torch.arange(steps) >= lengths[:, None], 0)
     return TextBatch(Padded(ins, lengths, count), Padded(outs, lengths, count), fresh)
+
+
+def series(rows: int = 5, seed: int = 0) -> SeriesBatch:
+    """Returns windows for a :func:`forecaster`; a fifth of their numbers is missing."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(rows, 16, 2, generator=generator)
+    values[torch.rand(values.shape, generator=generator) < 0.2] = torch.nan
+    targets = MODES["direct"](forecaster().shape).arrange(values)
+    none, scale = torch.zeros(rows, 16, 0), torch.ones(rows, 2)
+    counts = tuple((~targets.isnan()).sum(dim=(1, 2)).tolist())
+    history, ahead = values[:, :12], values[:, 12:]
+    return SeriesBatch(history, none[:, :12], none, none[:, 0], ahead, scale, targets, counts)
 
 
 def gradients(model: nn.Module) -> list[Tensor]:

@@ -41,17 +41,22 @@ class SeriesBatch(Movable):
     targets: Float[Tensor, "B N K"]
     """What is to be predicted; NaN counts nothing."""
     counts: tuple[int, ...] = ()
-    """How many numbers are to be predicted of each window."""
+    """How many numbers are to be predicted of each window, where that is known: nobody has to wait
+    for a GPU to tell."""
 
     @property
     def predictions(self) -> int:
         """How many numbers are to be predicted."""
-        return sum(self.counts)
+        return sum(self.counts) if self.counts else int((~self.targets.isnan()).sum())
 
     @property
     def rows(self) -> int:
         """How many windows there are."""
         return len(self.history)
+
+    def filled(self) -> "SeriesBatch":
+        """Returns the same as a recording has it, that serves all batches of this shape."""
+        return replace(self, counts=())
 
     def part(self, first: int, last: int) -> "SeriesBatch":
         """Returns the windows from ``first`` on and before ``last``."""
