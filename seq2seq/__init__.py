@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seq2seq.experiment import evaluate, load, train
     from seq2seq.runs.folder import Run
     from seq2seq.search.config import SamplingConfig, SearchConfig
+    from seq2seq.tasks.forecasting.forecaster import Forecaster
     from seq2seq.tasks.language_model.generator import Generator
     from seq2seq.tasks.language_model.request import Sample
     from seq2seq.tasks.language_model.surprisal import Surprisal
@@ -33,6 +34,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Forecaster",
     "Generator",
     "Run",
     "Sample",
@@ -60,6 +62,7 @@ _HOMES = {
     "Run": "runs.folder",
     "SamplingConfig": "search.config",
     "SearchConfig": "search.config",
+    "Forecaster": "tasks.forecasting.forecaster",
     "Generator": "tasks.language_model.generator",
     "Sample": "tasks.language_model.request",
     "Surprisal": "tasks.language_model.surprisal",

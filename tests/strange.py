@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 import seq2seq
-from seq2seq import Generator, Seq2SeqError, Translator
+from seq2seq import Forecaster, Generator, Seq2SeqError, Translator
 from seq2seq.evaluation.mistakes import find_mistakes
 from seq2seq.measures import METRICS
-from tests.tiny import answers
+from seq2seq.tasks.forecasting.forecasts import Request
+from seq2seq.tasks.task import ROLES
+from tests.tiny import AHEAD, TINY, answers, frame
 
 
 class Table:
@@ -43,6 +45,7 @@ NAME = ("zzz", "", 3.5, True, ["cpu"], b"cpu", NAN)
 FLAG: tuple[object, ...] = (None, "no", 0, 1.5, [])
 SECTION = ({"beam_size": 2}, "beam", 3, True)
 WORDS = (None, 3, "--train.steps 3", b"a", [1], [None], {"a", "b"})
+TABLE = (3, NAN, b"a", {"a"}, {"a": "b"}, ["a"], Table(), np.array("a"), "a\0b", True)
 MAPPING: tuple[object, ...] = ("a", 3, [("train", [])], b"a", NAN)
 OPTIONAL = "What may be None: it then means the usual value."
 
@@ -52,7 +55,11 @@ def given(values: Sequence[object], *, none: bool = False) -> tuple[object, ...]
     return tuple(value for value in values if not (none and value is None))
 
 
-OWN = ("models", "model", "pipelines", "pipeline", "sampling", "replay")
+OWN: dict[str, Sequence[str]] = {
+    "Translator": ("models", "pipelines", "replay"),
+    "Generator": ("model", "pipeline", "sampling", "replay"),
+    "Forecaster": ("trained", "learned", "config", "run", "series"),
+}
 """Arguments of constructors that only the package itself calls."""
 _SAMPLING: dict[str, Sequence[object]] = {
     "temperature": NUMBER,
@@ -71,6 +78,13 @@ _REQUEST: dict[str, Sequence[object]] = {
     "seed": WHOLE[1:],
     "unknown": (*NAME, None),
     **_SAMPLING,
+}
+_ASKED: dict[str, Sequence[object]] = {
+    "table": (*TABLE, None),
+    "horizon": (*given(WHOLE, none=True), AHEAD - 1),
+    "levels": (*LIST, "80", [0], [100], [-1], ["80"], [True], [None], [NAN], [[80]], [99.5]),
+    "samples": (*WHOLE[1:], None),
+    "seed": (*WHOLE[1:], None),
 }
 FEW = ("zzz", 3.5, None)
 """Names that are none, where each costs the reading of a run."""
@@ -105,6 +119,12 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
     "Translation.alignment": {},
     "Translation.record": {},
     "Translation.plot_attention": {"path": given(PATH, none=True)},
+    "Forecaster": {},
+    "Forecaster.load": _LOADED,
+    "Forecaster.__call__": _ASKED,
+    "Forecaster.forecasts": {"table": (*TABLE, None), "request": (None, 3, AHEAD, {"horizon": 4})},
+    "Forecaster.update": {"rows": (*TABLE, None)},
+    "Forecaster.plot": {**_ASKED, "path": given(PATH, none=True)},
     "Generator": {"precision": (*NAME, "int4", None)},
     "Generator.load": {**_LOADED, "precision": FEW},
     "Generator.__call__": _REQUEST,
@@ -168,8 +188,9 @@ def refused(call: Callable[[], object], named: str) -> str:
 
 def calls(runs: Mapping[str, Path]) -> dict[str, Callable[..., Any]]:
     """Returns how each public function is called when all other arguments are sane."""
-    pairs, text = runs["translation"], runs["language-model"]
+    pairs, text, series = (runs[task] for task in ("translation", "language-model", "forecasting"))
     translator, generator = Translator.load(pairs, device="cpu"), Generator.load(text, device="cpu")
+    forecaster = Forecaster.load(series, device="cpu")
     (translation,) = translator("satz")
     usual: dict[str, dict[str, Any]] = {
         "train": {"config": {"folder": "never"}, "data": {"train": [("a", "b")]}},
@@ -177,6 +198,11 @@ def calls(runs: Mapping[str, Path]) -> dict[str, Callable[..., Any]]:
         "evaluate": {"run": pairs, "data": [("a", "b")]},
         "Translator.load": {"run": pairs, "device": "cpu"},
         "Translator.__call__": {"texts": ["satz"]},
+        "Forecaster.load": {"run": series, "device": "cpu"},
+        "Forecaster.__call__": {"table": frame()},
+        "Forecaster.forecasts": {"table": frame(), "request": Request(AHEAD)},
+        "Forecaster.update": {"rows": frame()},
+        "Forecaster.plot": {"table": frame(), "path": "never.png"},
         "Generator.load": {"run": text, "device": "cpu"},
         "Generator.score": {"text": "satz"},
         "Generator.plot_surprisal": {"text": "satz"},
@@ -190,8 +216,18 @@ def calls(runs: Mapping[str, Path]) -> dict[str, Callable[..., Any]]:
             "pipeline": generator.pipeline,
             "sampling": generator.sampling,
         },
+        "Forecaster": {
+            "trained": forecaster.trained,
+            "learned": forecaster.learned,
+            "config": forecaster.config,
+        },
     }
-    made = {"Translator": translator, "Generator": generator, "Translation": translation}
+    made = {
+        "Translator": translator,
+        "Generator": generator,
+        "Forecaster": forecaster,
+        "Translation": translation,
+    }
 
     def caller(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         owner, _, method = name.partition(".")
@@ -223,7 +259,7 @@ def accepted(runs: Mapping[str, Path]) -> list[str]:
 
 
 def _below(runs: Mapping[str, Path]) -> list[str]:
-    """Does the same with what lies below the public names and takes texts, or ids."""
+    """Does the same with what lies below the public names and takes texts, ids, or series."""
     pipeline = Translator.load(runs["translation"], device="cpu").pipelines.source
     ids = (None, 3, "12", [3], [["a"]], [[-1]], [[len(pipeline)]], [[1.5]], [None], b"a", [[None]])
     takers: dict[str, tuple[Callable[[Any], object], Sequence[object], str]] = {
@@ -235,6 +271,10 @@ def _below(runs: Mapping[str, Path]) -> list[str]:
         "unit": (lambda value: find_mistakes(["a"], ["a"], ["a"], value), NAME, "unit"),
         "sources": (lambda value: find_mistakes(value, ["a"], ["a"], "symbol"), LISTS, "sources"),
     }
+    series, config = runs["forecasting"], {**TINY["forecasting"].config, "task": "forecasting"}
+    takers["test series"] = lambda value: seq2seq.evaluate(series, value), TABLE, "data"
+    for role in ROLES:
+        takers[f"{role} series"] = partial(_trained, config, role), (*TABLE, None), f"{role} data"
     one_each = (*LIST, *([value] for value in LIST if not isinstance(value, Iterable)))
     for metric in METRICS:
         takers[metric] = partial(_scored, metric, ["a"]), one_each, "references"
@@ -249,6 +289,10 @@ def _below(runs: Mapping[str, Path]) -> list[str]:
 
 def _scored(metric: str, hypotheses: Any, references: Any) -> object:
     return METRICS[metric](hypotheses, references)
+
+
+def _trained(config: Mapping[str, Any], role: str, data: Any) -> object:
+    return seq2seq.train({**config, "folder": "never"}, data={role: data})
 
 
 def in_a_child(uses: Sequence[Any], runs: Mapping[str, Path]) -> tuple[list[Any], list[str]]:

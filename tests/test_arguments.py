@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import seq2seq
-from seq2seq import Generator, Translator
+from seq2seq import Forecaster, Generator, Translator
 from seq2seq.evaluation.metrics import bleu
 from seq2seq.evaluation.mistakes import find_mistakes
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.tasks.registry import TASKS
-from seq2seq.tasks.task import Use
+from seq2seq.tasks.task import Use, named
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
 from tests.strange import ARGUMENTS, OWN, in_a_child, public
-from tests.tiny import PAIRS, TEXTS, TINY, answers, train_tiny
+from tests.tiny import PAIRS, TEXTS, TINY, answers, frame, train_tiny
 
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
@@ -56,8 +56,7 @@ def test_every_public_argument_has_its_strange_values() -> None:
         name: [
             argument
             for argument, parameter in inspect.signature(function).parameters.items()
-            if argument
-            not in ("self", *(OWN if "." not in name and name != "SearchConfig" else ()))
+            if argument not in ("self", *OWN.get(name, ()))
         ]
         for name, function in public()
     }
@@ -78,13 +77,24 @@ def test_what_is_loaded_goes_to_another_process(
     assert child[0] == [answers(use) for use in uses.values()]
 
 
-@pytest.mark.parametrize("precision", get_args(SearchPrecision))
-@pytest.mark.parametrize("task", TASKS)
+def ways_to_load() -> list[tuple[str, dict[str, Any]]]:
+    """Returns each task with what its runs may be loaded with: all precisions, if it has them."""
+    return [
+        (task, settings)
+        for task in TASKS
+        for settings in (
+            [{"precision": one} for one in get_args(SearchPrecision)]
+            if "precision" in inspect.signature(named(task).load).parameters
+            else [{}]
+        )
+    ]
+
+
+@pytest.mark.parametrize(("task", "settings"), ways_to_load())
 def test_copies_answer_as_the_original_does(
-    runs: Mapping[str, Path], uses: Mapping[str, Use], task: str, precision: SearchPrecision
+    runs: Mapping[str, Path], task: str, settings: dict[str, Any]
 ) -> None:
-    kind: Any = type(uses[task])
-    use = kind.load(runs[task], device="cpu", precision=precision)
+    use = named(task).load(runs[task], checkpoint="best", device="cpu", **settings)
     expected = answers(use)
     for name, copied in COPIES.items():
         assert answers(copied(use)) == expected, name
@@ -132,7 +142,7 @@ def test_texts_may_come_in_any_way_that_keeps_the_order(
 def test_data_may_come_in_any_way_that_keeps_the_order(
     runs: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    config = {**TINY["translation"][0], "folder": tmp_path / "run", "data.cache": tmp_path}
+    config = {**TINY["translation"].config, "folder": tmp_path / "run", "data.cache": tmp_path}
     data: Any = {"train": stream(PAIRS), "valid": np.array(PAIRS[:3])}
     run = seq2seq.train(config, data=data)
     listed, again = (seq2seq.Run.of(folder).history for folder in (runs["translation"], run.folder))
@@ -140,3 +150,17 @@ def test_data_may_come_in_any_way_that_keeps_the_order(
     listed_scores = seq2seq.evaluate(run.folder, PAIRS)
     assert seq2seq.evaluate(run.folder, stream(PAIRS)) == listed_scores
     assert seq2seq.evaluate(run.folder, np.array(PAIRS)) == listed_scores
+
+
+def test_series_may_come_in_one_frame_or_two_and_with_any_index(
+    runs: Mapping[str, Path], uses: Mapping[str, Use], tmp_path: Path
+) -> None:
+    forecaster, whole = uses["forecasting"], frame()
+    assert isinstance(forecaster, Forecaster)
+    expected = forecaster(whole)
+    assert forecaster(whole.set_index(whole.index + 7)[list(whole)[::-1]]).equals(expected)
+    config = {**TINY["forecasting"].config, "task": "forecasting", "folder": tmp_path / "run"}
+    parts: Any = {"train": whole[:-20], "valid": whole[-20:]}
+    run = seq2seq.train(config, data=parts)
+    listed, again = (seq2seq.Run.of(folder).history for folder in (runs["forecasting"], run.folder))
+    assert listed[-1]["valid_loss"] == again[-1]["valid_loss"]

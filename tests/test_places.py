@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 
@@ -11,16 +11,20 @@ from seq2seq import config as configuration
 from seq2seq.cli import main
 from seq2seq.cli.parser import PATHS, Parser
 from seq2seq.cli.verbs import all_verbs
-from seq2seq.config.keys import members, walk
+from seq2seq.config.keys import Key, members, walk
 from seq2seq.errors import ConfigError, DataError, as_path, at_home
 from seq2seq.runs.folder import trained_in, user_cache
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named, read_config
 from tests.test_cli import forget_log
-from tests.tiny import PAIRS, TEXTS, TINY, train_tiny
+from tests.tiny import PAIRS, TEXTS, TINY, frame, train_tiny
 
-NO_PATHS = {"source_column", "target_column", "column", "split", "revision", "tags"}
-"""Keys with a text that is no path."""
+NO_PATHS = {
+    *("source_column", "target_column", "column", "split", "revision", "tags"),
+    *(f"series.{role}" for role in ("target", "past", "future", "static", "categorical")),
+    *("series.time", "series.time_format", "series.id", "from", "until", "frequency", "timezone"),
+}
+"""Keys with a text that is no path, or how these end."""
 OTHER_VALUES = {"NAME", "TEXT", "TASK", "CODE", "prefix", "name"}
 """What the help calls other values of the command line."""
 
@@ -34,16 +38,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def texts_of(task: str) -> dict[str, bool]:
-    """Returns the keys of a configuration that hold text, and whether the text is a path."""
+def texts_of(task: str) -> dict[str, Key]:
+    """Returns the keys of a configuration that hold text, or several."""
     found = {}
     for path, key, _ in walk(named(task).config):
         inner = [
             kind for member in members(key.annotation) for kind in (member, *members_of(member))
         ]
         if str in inner:
-            found[path] = key.is_path
+            found[path] = key
     return found
+
+
+def is_known_to_be_none(path: str) -> bool:
+    return any(f".{path}".endswith(f".{name}") for name in NO_PATHS)
+
+
+def holds_several(key: Key) -> bool:
+    return any(get_origin(member) is tuple for member in members(key.annotation))
 
 
 def members_of(annotation: Any) -> tuple[Any, ...]:
@@ -52,9 +64,8 @@ def members_of(annotation: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_text_of_a_configuration_is_a_path_or_is_known_to_be_none(task: str) -> None:
-    found = texts_of(task)
-    assert {key.rpartition(".")[2] for key, is_path in found.items() if not is_path} <= NO_PATHS
-    assert not {key.rpartition(".")[2] for key, is_path in found.items() if is_path} & NO_PATHS
+    for path, key in texts_of(task).items():
+        assert key.is_path != is_known_to_be_none(path), path
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -63,10 +74,11 @@ def test_the_home_folder_stands_in_every_path_of_a_configuration(
     task: str, given: str | Path, home: Path
 ) -> None:
     kind = named(task).config
-    keys = [key for key, is_path in texts_of(task).items() if is_path]
-    assert {"folder", "data.folder", "data.cache", "data.test.path"} <= set(keys)
-    for key in keys:
-        value = [given] if key.endswith(".files") else given
+    keys = {path: holds_several(key) for path, key in texts_of(task).items() if key.is_path}
+    assert {"folder", "data.folder", "data.cache"} <= set(keys)
+    assert {"data.test.path", "data.series.path"} & set(keys)
+    for key, several in keys.items():
+        value = [given] if several else given
         extra = {"data.test.target": "x"} if key == "data.test.source" else {}
         extra |= {"data.test.source": "x"} if key == "data.test.target" else {}
         if key.startswith(("data.train.", "data.valid.")):
@@ -79,7 +91,7 @@ def test_the_home_folder_stands_in_every_path_of_a_configuration(
         if section == "data.test":
             found = {key: getattr(config.data.test, name)}
         expected = str(home / "x")
-        assert found[key] == ((expected,) if key.endswith(".files") else expected), key
+        assert found[key] == ((expected,) if several else expected), key
         assert configuration.from_mapping(kind, configuration.plain(config)) == config
 
 
@@ -129,7 +141,7 @@ def test_every_value_of_the_command_line_is_a_path_or_is_known_to_be_none(
 def test_the_home_folder_in_python_and_on_the_command_line(home: Path) -> None:
     (home / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in PAIRS), encoding="utf-8")
     data = {"data.train.path": "~/pairs.tsv", "data.valid.path": "pairs.tsv", "data.folder": "~"}
-    settings = {**TINY["translation"][0], **data, "folder": "~/run", "data.cache": "~/cache"}
+    settings = {**TINY["translation"].config, **data, "folder": "~/run", "data.cache": "~/cache"}
     run = seq2seq.train(settings)
     assert run.folder == seq2seq.Run.of("~/run").folder == home / "run"
     assert list((home / "cache").glob("*.arrow"))
@@ -150,7 +162,12 @@ def test_the_home_folder_in_python_and_on_the_command_line(home: Path) -> None:
 FILES: dict[str, tuple[dict[str, Any], str]] = {
     "translation": ({"data.test.path": "test.tsv"}, "".join(f"{a}\t{b}\n" for a, b in PAIRS)),
     "language-model": ({"data.test.files": ["test.*"]}, "\n".join(TEXTS)),
+    "forecasting": (
+        {"data.series.path": "test.tsv", "data.test.last": 14},
+        frame().to_csv(sep="\t", index=False),
+    ),
 }
+"""Of tasks that read their test data in ways of their own: the keys that name them, and data."""
 
 
 @pytest.mark.parametrize("task", FILES)

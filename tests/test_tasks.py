@@ -4,7 +4,9 @@ import pytest
 
 from seq2seq import config as configuration
 from seq2seq.errors import ConfigError
+from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
+from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import task_of
 from seq2seq.tasks.transduction import TransductionConfig
 from seq2seq.tasks.translation.config import TranslationConfig
@@ -117,10 +119,11 @@ def test_tasks_by_name() -> None:
     assert task_of({}).config is TranslationConfig
     assert task_of({"task": "transduction"}).config is TransductionConfig
     assert task_of({"task": "language-model"}).config is LanguageModelTaskConfig
+    assert task_of({"task": "forecasting"}).config is ForecastConfig
     with pytest.raises(ConfigError) as error:
         task_of({"task": "transductoin"}, "mine.yaml")
     assert str(error.value) == (
-        "mine.yaml: task: must be one of translation, transduction, language-model, "
+        f"mine.yaml: task: must be one of {', '.join(TASKS)}, "
         "got 'transductoin'; did you mean 'transduction'?"
     )
 

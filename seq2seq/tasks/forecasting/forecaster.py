@@ -11,7 +11,7 @@ from torch import nn
 from seq2seq.data.series.calendar import ahead, extended
 from seq2seq.data.series.panel import Panel, Series
 from seq2seq.data.series.times import shown
-from seq2seq.errors import DataError, as_list, as_path
+from seq2seq.errors import DataError, as_list, as_path, require_kind
 from seq2seq.evaluation.plots.forecast import plot_forecast
 from seq2seq.runs.folder import PIPELINE
 from seq2seq.tasks.forecasting.config import ForecastConfig
@@ -117,6 +117,7 @@ class Forecaster:
 
         Errors are those of :meth:`__call__`.
         """
+        require_kind(request, Request, "request")
         origins = None
         if table is None:
             panel, origins = own_panel(self.config, self.learned, self.run, request.horizon)

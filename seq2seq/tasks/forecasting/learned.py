@@ -91,8 +91,10 @@ class Learned:
 
 
 def require_table(table: object, key: str) -> None:
-    """Raises a :class:`DataError` unless a value is a frame, or names a file."""
-    if not isinstance(table, str | os.PathLike | pd.DataFrame):
+    """Raises a :class:`DataError` unless a value is a frame of pandas, or a path."""
+    if isinstance(table, str | os.PathLike):
+        as_path(table, key)
+    elif not isinstance(table, pd.DataFrame):
         raise DataError(
             f"{key}: must be a frame of pandas with a row for each step, or the path of a table, "
             f"got {brief(table)}"
