@@ -8,6 +8,8 @@ from seq2seq.training.checkpoint import MODEL, OPTIMIZER, Checkpoints
 from seq2seq.training.journal import read_history
 
 Outcome = dict[str, Any]
+CALIBRATIONS, INSIDE = "calibration/*.json", "refit/*/config.yaml"
+"""Where a run folder has what belongs to a checkpoint, and runs of its own."""
 
 
 def outcome(folder: Path) -> Outcome:
@@ -27,7 +29,14 @@ def outcome(folder: Path) -> Outcome:
     columns = [{key: row[key] for key in row.keys() - clocks} for row in rows]
     best = latest.state.get("best_row", {})
     state["best"] = {key: best[key] for key in best.keys() - {"minutes"}}
-    return {**hashes, "state": state, "metrics": columns}
+    return {**hashes, "state": state, "metrics": columns, **_beside(folder)}
+
+
+def _beside(folder: Path) -> Outcome:
+    """Returns what some runs have beside their checkpoints: calibrations, and runs inside them."""
+    hashes = {f"{file.parent.name}/{file.name}": _hash(file) for file in folder.glob(CALIBRATIONS)}
+    inside = {str(path.parent.relative_to(folder)): path.parent for path in folder.glob(INSIDE)}
+    return {**hashes, **{name: outcome(path) for name, path in inside.items()}}
 
 
 def _hash(file: Path) -> str:

@@ -68,6 +68,31 @@ TEXT_BASE: dict[str, Any] = {
     "train.precision": "float32",
     "validation.sample": 5,
 }
+SERIES = {
+    "day": [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(28)],
+    "sold": [20.0 + n % 7 + n * n % 11 for n in range(28)],
+}
+SERIES_BASE: dict[str, Any] = {
+    "task": "forecasting",
+    "data.valid.last": 8,
+    "data.batch.rows": 4,
+    "model": {"window": 5, "horizon": 2, "output_dropout": 0.2},
+    "model.layers": {"layers": 2, "hidden_size": 8, "dropout": 0.3, "weight_drop": 0.3},
+    "train.steps": 6,
+    "train.average": 0.8,
+    "train.refit": True,
+    "train.log_every": 3,
+    "train.validate_every": 3,
+    "train.threads": 1,
+    "train.device": "cpu",
+    "train.precision": "float32",
+}
+TRAINED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "translation": (BASE, {"train": PAIRS, "valid": PAIRS[:6]}),
+    "language-model": (TEXT_BASE, {"train": TEXTS, "valid": TEXTS[:2]}),
+    "forecasting": (SERIES_BASE, {"train": SERIES}),
+}
+"""By task: the configuration and the data of its runs."""
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +110,13 @@ def run() -> Iterator[Run]:
         assert worker.stdout is not None
         pipe, answers = worker.stdin, worker.stdout
 
-        def one(folder: Path, settings: dict[str, Any], **job: Any) -> Result:
-            base = TEXT_BASE if "texts" in job else BASE
+        def one(
+            folder: Path, settings: dict[str, Any], task: str = "translation", **job: Any
+        ) -> Result:
+            base, data = TRAINED[task]
             config = {**base, **settings, "folder": str(folder)}
             config["data.cache"] = str(folder.with_name(f"{folder.name}-cache"))
-            pipe.write(json.dumps({"config": config, "pairs": PAIRS, **job}) + "\n")
+            pipe.write(json.dumps({"config": config, "data": data, **job}) + "\n")
             pipe.flush()
             result: Result = json.loads(answers.readline())
             return result
@@ -206,7 +233,7 @@ def test_runs_with_subword_sampling_are_repeatable(run: Run, tmp_path: Path) -> 
 def test_a_language_model_goes_on_with_its_state_and_its_average(
     run: Run, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    assert run(tmp_path / "whole", settings, texts=TEXTS)["code"] == 0
+    assert run(tmp_path / "whole", settings, "language-model")["code"] == 0
     folder = tmp_path / "parts"
     for code, job in (
         (143, {"update": (3, signal.SIGTERM)}),
@@ -216,6 +243,39 @@ def test_a_language_model_goes_on_with_its_state_and_its_average(
         (143, {"validation": (1, signal.SIGTERM)}),
         (0, {}),
     ):
-        assert run(folder, settings, texts=TEXTS, **job)["code"] == code
+        assert run(folder, settings, "language-model", **job)["code"] == code
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert leftovers(folder) == []
+
+
+def test_a_forecaster_that_is_stopped_at_every_step_ends_as_one_that_was_not(
+    run: Run, tmp_path: Path
+) -> None:
+    assert run(tmp_path / "whole", {}, "forecasting")["code"] == 0
+    expected, folder, stops = outcome(tmp_path / "whole"), tmp_path / "parts", 0
+    assert any(name.startswith("calibration/") for name in expected)
+    (again,) = (name for name in expected if name.startswith("refit/"))
+    while (code := run(folder, {}, "forecasting", update=(1, signal.SIGTERM))["code"]) == 143:
+        stops += 1
+    assert code == 0
+    assert stops == expected["state"]["step"] + expected[again]["state"]["step"]
+    assert outcome(folder) == expected
+    assert leftovers(folder) == []
+
+
+def test_a_forecaster_that_is_killed_while_it_calibrates_or_is_fitted_again(
+    run: Run, tmp_path: Path
+) -> None:
+    assert run(tmp_path / "whole", {}, "forecasting")["code"] == 0
+    folder = tmp_path / "killed"
+    for job in (
+        {"calibration": (1, signal.SIGKILL)},
+        {"again": (1, signal.SIGKILL)},
+        {"update": (2, signal.SIGKILL)},
+        {"environment": {"SEQ_FAILPOINT": "before_rename"}},
+        {"environment": {"SEQ_FAILPOINT": "after_rename"}},
+    ):
+        assert run(folder, {}, "forecasting", **job)["code"] == -signal.SIGKILL
+    assert run(folder, {}, "forecasting")["code"] == 0
     assert outcome(folder) == outcome(tmp_path / "whole")
     assert leftovers(folder) == []
