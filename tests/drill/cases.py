@@ -1,6 +1,8 @@
-"""Tiny runs of every task: real text files and real configurations, a second of training each."""
+"""Tiny runs of every task: real files and real configurations, a second of training each."""
 
+import math
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,16 @@ from seq2seq.tasks.registry import TASKS
 
 PAIRS = [(f"satz {n} von {n % 7}", f"sentence {n % 7} {n}") for n in range(24)]
 TEXTS = [f"line {n}: {n * n} and {n % 7}\n" * (1 + n % 3) for n in range(12)]
+SALES = [
+    f"{date(2024, 1, 1) + timedelta(n)},{30 + 9 * math.sin(n * 6.283 / 7) + n * n % 11:.2f},"
+    f"{int(n % 5 == 0)}\n"
+    for n in range(96)
+]
+"""A day, what was sold, and whether it was a holiday, which is known ahead."""
 STEPS, EVERY = 12, 3
 """Updates of a run, and between its validations."""
 Settings = dict[str, Any]
 COMMON: Settings = {
-    "model.embedding_size": 8,
     "train.steps": STEPS,
     "train.validate_every": EVERY,
     "train.log_every": 2,
@@ -30,6 +37,7 @@ TRANSLATION: Settings = {
     "data.valid": {"source": "valid.de", "target": "valid.en"},
     "data.test": {"source": "valid.de", "target": "valid.en"},
     "data.batch.tokens": 60,
+    "model.embedding_size": 8,
     "source.tokenizer": "char",
     "target.tokenizer": "char",
     "model.word_dropout": 0.1,
@@ -45,21 +53,34 @@ LANGUAGE_MODEL: Settings = {
     "data.train": {"files": ["text.txt"], "documents": "line"},
     "data.valid": {"files": ["valid.txt"]},
     "data.batch": {"rows": 2, "steps": 9, "reset": 0.2},
+    "model.embedding_size": 8,
     "model.layers": {"layers": 1, "hidden_size": 8, "dropout": 0.3},
     "model.activation": 1.0,
     "validation.sample": 5,
     "validation.window": 16,
 }
+FORECASTING: Settings = {
+    "data.series": {"path": "sales.csv", "target": ["sold"], "future": ["holiday"]},
+    "data.valid.last": 20,
+    "data.test.last": 16,
+    "data.batch.rows": 4,
+    "model": {"window": 8, "horizon": 3, "output_dropout": 0.2},
+    "model.layers": {"layers": 2, "hidden_size": 8, "dropout": 0.3},
+}
 OF_TASK = {
     "translation": TRANSLATION,
     "transduction": TRANSLATION,
     "language-model": LANGUAGE_MODEL,
+    "forecasting": FORECASTING,
 }
 CELL_KEYS = {
     "translation": ("model.encoder.cell", "model.decoder.cell"),
     "transduction": ("model.encoder.cell", "model.decoder.cell"),
     "language-model": ("model.layers.cell",),
+    "forecasting": ("model.layers.cell",),
 }
+LAYERS = "model.layers.cell"
+"""The key of a cell whose layers may drop recurrent weights, too."""
 
 
 def _subwords(*sections: str, **more: Any) -> Settings:
@@ -70,27 +91,34 @@ def _subwords(*sections: str, **more: Any) -> Settings:
     return settings
 
 
-SUBWORDS = {
-    "translation": _subwords("source", "target", vocab_size=300, sampling=0.3),
-    "transduction": _subwords("source", "target", vocab_size=300, sampling=0.3),
-    "language-model": _subwords("text", vocab_size=300),
+OWN: dict[str, tuple[str, Settings]] = {
+    "translation": ("subwords", _subwords("source", "target", vocab_size=300, sampling=0.3)),
+    "transduction": ("subwords", _subwords("source", "target", vocab_size=300, sampling=0.3)),
+    "language-model": ("subwords", _subwords("text", vocab_size=300)),
+    "forecasting": ("fitted again", {"train.refit": True}),
 }
+"""By task: the variant that only its runs have. Subwords are drawn at random where they can be."""
+ALL = "all at once, keep 2"
 VARIANTS: dict[str, Settings] = {
     "plain": {},
-    "subwords": {},
     "accumulation 2": {"train.accumulate": 2},
     "weight averages": {"train.average": 0.9},
     "bfloat16": {"train.precision": "bfloat16"},
     "keep 1, plateau": {"train.keep": 1, "train.optimizer.schedule.name": "plateau"},
-    "all at once, keep 2": {
+    ALL: {
         "train.keep": 2,
         "train.accumulate": 2,
         "train.average": 0.8,
         "train.precision": "bfloat16",
     },
 }
-IN_SUBWORDS = ("subwords", "all at once, keep 2")
-"""The variants whose texts are cut into subwords: at random, where the task can learn so."""
+"""The variants that runs of all tasks have."""
+
+
+def variants(task: str) -> dict[str, Settings]:
+    """Returns all variants of a task's runs."""
+    name, own = OWN[task]
+    return {**VARIANTS, name: own, ALL: {**VARIANTS[ALL], **own}}
 
 
 @dataclass(frozen=True)
@@ -109,10 +137,9 @@ class Kind:
     def settings(self) -> Settings:
         """Returns its configuration, without folders."""
         cells: Settings = dict.fromkeys(CELL_KEYS[self.task], self.cell)
-        if self.task == "language-model" and CELLS[self.cell].recurrent:
+        if LAYERS in cells and CELLS[self.cell].recurrent:
             cells["model.layers.weight_drop"] = 0.3
-        subwords = SUBWORDS[self.task] if self.variant in IN_SUBWORDS else {}
-        own = {**OF_TASK[self.task], **cells, **subwords, **VARIANTS[self.variant]}
+        own = {**OF_TASK[self.task], **cells, **variants(self.task)[self.variant]}
         return {"task": self.task, **COMMON, **own}
 
     def write(self, folder: Path, data: Path, cache: Path) -> Path:
@@ -125,7 +152,7 @@ class Kind:
 
 def kinds() -> list[Kind]:
     """Returns every task with every cell and every variant."""
-    return [Kind(*one) for one in ((t, c, v) for v in VARIANTS for t in TASKS for c in CELLS)]
+    return [Kind(task, cell, one) for task in TASKS for one in variants(task) for cell in CELLS]
 
 
 def write_data(folder: Path) -> Path:
@@ -137,4 +164,5 @@ def write_data(folder: Path) -> Path:
             (folder / f"{name}.{suffix}").write_text(lines, encoding="utf-8")
     (folder / "text.txt").write_text("".join(TEXTS), encoding="utf-8")
     (folder / "valid.txt").write_text("".join(TEXTS[:2]), encoding="utf-8")
+    (folder / "sales.csv").write_text("day,sold,holiday\n" + "".join(SALES), encoding="utf-8")
     return folder

@@ -132,8 +132,9 @@ class Verdict:
 
 def targets(place: Path) -> list[str]:
     """Returns all files and folders of a run and its cache."""
-    paths = [path for part in (RUN, CACHE) for path in sorted((place / part).rglob("*"))]
-    return [RUN, CACHE, *(path.relative_to(place).as_posix() for path in paths)]
+    parts = [part for part in (RUN, CACHE) if (place / part).exists()]
+    paths = [path for part in parts for path in sorted((place / part).rglob("*"))]
+    return [*parts, *(path.relative_to(place).as_posix() for path in paths)]
 
 
 def tries(setting: Setting, places: dict[str, Path]) -> list[Try]:

@@ -125,7 +125,8 @@ def train(config: Path, run: Path, note: Note, *, blow: Blow = Blow()) -> int:
     def tell(trainer: Trainer[Any], group: object) -> None:
         nonlocal updates
         updates += 1
-        note(["step", trainer.progress.step, time.monotonic()])
+        folder = str(trainer.checkpoints.folder)
+        note(["step", trainer.progress.step, time.monotonic(), folder])
         if updates == blow.stop or (blow.due and trainer.progress.step % EVERY == 0):
             if blow.stop:
                 sys.addaudithook(operations)
@@ -178,12 +179,12 @@ def drill(plan: Plan) -> Course:
     while waiting or not course.finished or _begun(plan.folder, course):
         run = plan.folder / str(course.finished)
         kill = waiting[0] if waiting else ""
-        before = _kept(run / "checkpoints")
+        before = _all_kept(run)
         ended = _disturbed(kill, config, run, whole.seconds, operations, rng)
         _follow(course, ended, before)
         if ended.code == -signal.SIGKILL:
             course.kills[kill] += 1
-            course.undone.append(_undone(ended, run))
+            course.undone.append(_undone(ended))
             waiting.pop(0)
         elif ended.code == 0:
             _compare(course, run, expected)
@@ -217,18 +218,25 @@ def _disturbed(
     return forked(partial(train, config, run, blow=blows.get(turn, Blow())), signals)
 
 
-def _follow(course: Course, ended: Ended, before: int) -> None:
-    """Notes how a process has begun: where, and how soon."""
+def _follow(course: Course, ended: Ended, before: dict[str, int]) -> None:
+    """Notes how a process has begun: where, in each of the folders that it went on in; how soon."""
     course.starts += 1
     steps = [one for one in ended.notes if one[0] == "step"]
-    if not steps or not before:
-        return
-    if steps[0][1] <= before:
-        course.failures.append(
-            f"{course.name}: lost: begins with update {steps[0][1]}, though step {before} was saved"
-        )
-    if before:
+    first = {folder: step for _, step, _, folder in reversed(steps)}
+    for folder, step in first.items():
+        if step <= before.get(folder, 0):
+            course.failures.append(
+                f"{course.name}: lost: begins with update {step} of {Path(folder).parent.name}, "
+                f"though step {before[folder]} was saved"
+            )
+    if steps and before:
         course.recoveries.append(steps[0][2] - ended.started)
+
+
+def _all_kept(run: Path) -> dict[str, int]:
+    """Returns the newest step on the disk, by folder: of a run, and of those inside it."""
+    found = {str(folder): _kept(folder) for folder in run.rglob("checkpoints")}
+    return {folder: step for folder, step in found.items() if step}
 
 
 def _kept(folder: Path) -> int:
@@ -242,10 +250,10 @@ def _kept(folder: Path) -> int:
     return max((step_of(name) or 0 for name in [*names, *old]), default=0)
 
 
-def _undone(ended: Ended, run: Path) -> int:
+def _undone(ended: Ended) -> int:
     """Returns how many updates of a killed process are on no disk."""
-    steps = [one[1] for one in ended.notes if one[0] == "step"]
-    return max(0, steps[-1] - _kept(run / "checkpoints")) if steps else 0
+    steps = [one for one in ended.notes if one[0] == "step"]
+    return max(0, steps[-1][1] - _kept(Path(steps[-1][3]))) if steps else 0
 
 
 def _compare(course: Course, run: Path, expected: Outcome) -> None:

@@ -1,7 +1,8 @@
 """Signals at random moments: one line, nothing left behind, and a run that goes on to the same end.
 
 Moments are those of a training (its start, its preparation, the loop, a validation of 20,000
-sentences with five hypotheses each, a save, the end), of a dry run, and of verbs that write files.
+sentences with five hypotheses each, a save, the end; of a forecaster the calibration of its
+intervals, and another training on more data), of a dry run, and of verbs that write files.
 """
 
 import os
@@ -20,6 +21,10 @@ from typing import Any
 
 from seq2seq import experiment
 from seq2seq.cli.main import main
+from seq2seq.tasks.forecasting import fitting
+from seq2seq.tasks.forecasting.forecaster import Forecaster
+from seq2seq.tasks.forecasting.material import SeriesMaterial
+from seq2seq.tasks.forecasting.validation import SeriesValidation
 from seq2seq.tasks.language_model.generator import Generator
 from seq2seq.tasks.language_model.material import TextValidation
 from seq2seq.tasks.translation.material import PairValidation
@@ -33,10 +38,11 @@ from tests.drill.drill import Report, Setting, percentiles, spread
 from tests.run_folders import Outcome, differing, leftovers, outcome
 from tests.structure import ROOT
 
-TRIES = 72
+TRIES = 96
 SENTENCES = 20_000
 TRANSLATION = Kind("translation", "gru", "subwords")
 LANGUAGE_MODEL = Kind("language-model", "lstm", "weight averages")
+FORECASTING = Kind("forecasting", "gru", "fitted again")
 TRAIN = ("train", "config.yaml")
 FEW = ("--data.valid.source", "long.de", "--data.valid.target", "long.en",
        "--data.batch.tokens", "2000", "--train.steps", str(EVERY))  # fmt: skip
@@ -57,7 +63,7 @@ class Scene:
     """Seconds after the moment at most; 0: as long as the moment lasts."""
     alone: bool = False
     """Whether it is a process of its own, which imports everything."""
-    kinds: tuple[Kind, ...] = (TRANSLATION, LANGUAGE_MODEL)
+    kinds: tuple[Kind, ...] = (TRANSLATION, LANGUAGE_MODEL, FORECASTING)
     trained: bool = False
     """Whether it needs a trained run."""
 
@@ -67,11 +73,15 @@ SCENES = (
     *(Scene(moment, TRAIN, TRAIN, moment) for moment in ("preparing", "loop", "saving", "end")),
     Scene("validation", (*TRAIN, *FEW, *LONG), (*TRAIN, *FEW), "validation", 6.0,
           kinds=(TRANSLATION,)),
+    Scene("calibration", TRAIN, TRAIN, "calibrating", kinds=(FORECASTING,)),
+    Scene("fitting again", TRAIN, TRAIN, "again", 0.3, kinds=(FORECASTING,)),
     Scene("dry run", (*TRAIN, "--dry-run")),
     Scene("translate", ("translate", "run", "../data/long.de", *OUTPUT), moment="use", most=3.0,
           kinds=(TRANSLATION,), trained=True),
     Scene("generate", ("generate", "run", "--length", "200000", "--no-end", *OUTPUT), moment="use",
           most=3.0, kinds=(LANGUAGE_MODEL,), trained=True),
+    Scene("forecast", ("forecast", "run", "--samples", "20000", *OUTPUT), moment="use", most=0.5,
+          kinds=(FORECASTING,), trained=True),
 )  # fmt: skip
 
 
@@ -118,10 +128,14 @@ def be(words: Sequence[str], folder: Path, alone: bool, note: Note) -> int:
         (Trainer, "update", "loop"),
         (PairValidation, "__call__", "validation"),
         (TextValidation, "__call__", "validation"),
+        (SeriesValidation, "__call__", "validation"),
         (Checkpoints, "save", "saving"),
+        (fitting, "calibrate", "calibrating"),
+        (SeriesMaterial, "_fit_again", "again"),
         (experiment, "finish", "end"),
         (Translator, "__call__", "use"),
         (Generator, "stream", "use"),
+        (Forecaster, "forecasts", "use"),
     ):
         tell, told = (partial(_tell, note, text) for text in (moment, "other"))
         setattr(place, name, after(before(getattr(place, name), tell), told))

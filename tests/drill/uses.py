@@ -17,6 +17,7 @@ from seq2seq.cli.main import main
 from seq2seq.cli.verbs import Served, all_verbs
 from seq2seq.errors import Seq2SeqError
 from seq2seq.tasks.registry import TASKS
+from seq2seq.text.pipeline import FILE
 from tests.children import Ended, Note, forked
 from tests.drill.cases import STEPS, Kind, write_data
 from tests.run_folders import outcome
@@ -28,7 +29,15 @@ KINDS = {
     "translation": Kind("translation", "lstm", "subwords"),
     "transduction": Kind("transduction", "sru", "plain"),
     "language-model": Kind("language-model", "gru", "weight averages"),
+    "forecasting": Kind("forecasting", "lstm", "fitted again"),
 }
+PIPELINES: dict[str, Sequence[str]] = {
+    "translation": ("run/pipeline/source", "run/pipeline/target"),
+    "transduction": ("run/pipeline/source", "run/pipeline/target"),
+    "language-model": ("run/pipeline",),
+    "forecasting": (),
+}
+"""By task: the pipelines of texts that its runs have, each of which can be used alone."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,8 @@ class Use:
         return " ".join((self.verb, *self.words))
 
 
-def _uses(*own: Use, pipelines: Sequence[str]) -> tuple[Use, ...]:
+def _uses(task: str, *own: Use) -> tuple[Use, ...]:
     """Returns a task's own uses, and those that all tasks have."""
-    first, last = pipelines[0], pipelines[-1]
     return (
         Use("train", ("config.yaml", "--train.steps", str(STEPS + 3)), (RUN, CACHE)),
         Use("train", ("config.yaml",), (RUN, CACHE)),  # which has come to its end
@@ -56,26 +64,41 @@ def _uses(*own: Use, pipelines: Sequence[str]) -> tuple[Use, ...]:
         Use("info", (RUN,)),
         Use("info", (RUN, "--weights")),
         Use("average", (RUN, "--last", "2")),
-        Use("tokenizer encode", (first, "../data/valid.de", "--format", "ids"), (first,)),
-        Use("tokenizer decode", (last, "../data/ids.txt"), (last,)),
+        *_of_pipelines(PIPELINES[task]),
     )
 
 
-TEXT_TO_TEXT = _uses(
+def _of_pipelines(names: Sequence[str]) -> tuple[Use, ...]:
+    """Returns the uses of pipelines by themselves."""
+    if not names:
+        return ()
+    return (
+        Use("tokenizer encode", (names[0], "../data/valid.de", "--format", "ids"), (names[0],)),
+        Use("tokenizer decode", (names[-1], "../data/ids.txt"), (names[-1],)),
+    )
+
+
+TEXT_TO_TEXT = (
     Use("translate", (RUN, "../data/valid.de")),
     Use("translate", (RUN, "../data/valid.de", "--checkpoint", "last", "--format", "jsonl")),
     Use("translate", (WHOLE, "../data/valid.de", "--ensemble", RUN)),
     Use("evaluate", (RUN,)),
-    pipelines=("run/pipeline/source", "run/pipeline/target"),
 )
 USES: dict[str, tuple[Use, ...]] = {
-    "translation": TEXT_TO_TEXT,
-    "transduction": TEXT_TO_TEXT,
+    "translation": _uses("translation", *TEXT_TO_TEXT),
+    "transduction": _uses("transduction", *TEXT_TO_TEXT),
     "language-model": _uses(
+        "language-model",
         Use("generate", (RUN, "--seed", "1", "--length", "30")),
         Use("generate", (RUN, "--samples", "2", "--seed", "1", "--checkpoint", "last")),
         Use("evaluate", (RUN,)),
-        pipelines=("run/pipeline",),
+    ),
+    "forecasting": _uses(
+        "forecasting",
+        Use("forecast", (RUN, "--samples", "2", "--seed", "1")),
+        Use("forecast", (RUN, "../data/sales.csv", "--checkpoint", "last", "--format", "jsonl")),
+        Use("evaluate", (RUN,)),
+        Use("evaluate", (WHOLE, RUN, "--per-step")),
     ),
 }
 
@@ -85,16 +108,17 @@ def verbs_with_runs(task: str) -> set[str]:
     return {
         name
         for name, served in all_verbs().items()
-        if any(_takes_run(one) and (not one.tasks or task in one.tasks) for one in served)
+        if any(_takes_run(one, task) and (not one.tasks or task in one.tasks) for one in served)
     }
 
 
-def _takes_run(served: Served) -> bool:
+def _takes_run(served: Served, task: str) -> bool:
     parser = argparse.ArgumentParser()
     served.verb.options(parser)
     taken = {action.dest for action in parser._actions}
     trains = served.verb.name == "train"
-    return trains or served.verb.subject == "run" or bool(taken & {"run", "runs", "pipeline"})
+    whole = trains or served.verb.subject == "run" or bool(taken & {"run", "runs"})
+    return whole or ("pipeline" in taken and bool(PIPELINES[task]))
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,8 @@ def make_places(folder: Path) -> dict[str, Path]:
         kind.write(place, Path("../data"), Path(CACHE))
         came = use(Use("train", ("config.yaml",)), place)
         assert came.ended.code == 0, came.ended.err
+        found = sorted(str(file.parent.relative_to(place)) for file in place.rglob(FILE))
+        assert found == sorted(PIPELINES[task])
         shutil.copytree(place / RUN, place / WHOLE)
     return places
 
