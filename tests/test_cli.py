@@ -1449,8 +1449,8 @@ def test_data_check_needs_data(refused: Refused) -> None:
         ("", "the following arguments are required: VERB; see `seq2seq --help`"),
         (
             "trian",
-            "VERB: must be one of train, translate, evaluate, data, generate, forecast, score, info, "
-            "config, average, tokenizer, got 'trian'; did you mean 'train'?",
+            "VERB: must be one of train, translate, evaluate, data, generate, forecast, score, "
+            "info, config, average, tokenizer, got 'trian'; did you mean 'train'?",
         ),
         (
             "tokenizer encod",
