@@ -13,10 +13,11 @@ from seq2seq.tasks.registry import TASKS
 
 PAIRS = [(f"satz {n} von {n % 7}", f"sentence {n % 7} {n}") for n in range(24)]
 TEXTS = [f"line {n}: {n * n} and {n % 7}\n" * (1 + n % 3) for n in range(12)]
+DAYS, AHEAD = 96, 3
 SALES = [
-    f"{date(2024, 1, 1) + timedelta(n)},{30 + 9 * math.sin(n * 6.283 / 7) + n * n % 11:.2f},"
-    f"{int(n % 5 == 0)}\n"
-    for n in range(96)
+    f"{date(2024, 1, 1) + timedelta(n)},{sold:.2f},{int(n % 5 == 0)}\n".replace("nan", "")
+    for n in range(DAYS + AHEAD)
+    for sold in [30 + 9 * math.sin(n * 6.283 / 7) + n * n % 11 if n < DAYS else math.nan]
 ]
 """A day, what was sold, and whether it was a holiday, which is known ahead."""
 STEPS, EVERY = 12, 3
@@ -64,7 +65,7 @@ FORECASTING: Settings = {
     "data.valid.last": 20,
     "data.test.last": 16,
     "data.batch.rows": 4,
-    "model": {"window": 8, "horizon": 3, "output_dropout": 0.2},
+    "model": {"window": 8, "horizon": AHEAD, "output_dropout": 0.2},
     "model.layers": {"layers": 2, "hidden_size": 8, "dropout": 0.3},
 }
 OF_TASK = {

@@ -174,7 +174,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "count"), [("naive", 1), (RECURRENT, 3)])
+@pytest.mark.parametrize(("kind", "count"), [("naive", 1), ("fitted again", 3)])
 def test_another_pipeline_is_refused_by_every_use(kind: str, count: int, tmp_path: Path) -> None:
     run = copied(kind, tmp_path)
     path = run / "pipeline" / "series.json"

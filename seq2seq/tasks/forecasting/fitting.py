@@ -104,8 +104,11 @@ def _write(offsets: Offsets, path: Path) -> None:
     for old in path.parent.glob("*.json"):
         old.unlink()
     draft = path.with_name(f".tmp-{path.name}")
-    put(draft, offsets.to_json().encode())
-    draft.replace(path)
+    try:
+        put(draft, offsets.to_json().encode())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)  # where a signal came between
 
 
 def _calibrated(path: Path) -> bool:

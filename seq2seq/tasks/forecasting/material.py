@@ -142,9 +142,8 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
         place, updates = refitted_in(folder, best), updates_of(best)
         for old in set(place.parent.glob("*")) - {place}:
             shutil.rmtree(old)  # of another best checkpoint
-        loop = replace(
-            config.train, steps=updates, epochs=0, minutes=0.0, patience=0, validate_every=updates
-        )
+        # Validated as often as before, though by what it has learned: each time it is saved.
+        loop = replace(config.train, steps=updates, epochs=0, minutes=0.0, patience=0)
         again = replace(self, config=replace(config, folder=str(place), train=loop), until="valid")
         if not (place / CONFIG).exists():
             pipelines.save(place / PIPELINE)

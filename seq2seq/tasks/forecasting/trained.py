@@ -103,6 +103,7 @@ def load_trained(
         CheckpointError: The checkpoint is missing, damaged, or another model's.
     """
     found = Checkpoints(folder / CHECKPOINTS, training=False).get(checkpoint)
+    require_own(folder, found)  # by whose pipeline a model that was fitted again is used, too
     place = refitted_in(folder, found)
     if checkpoint == "best" and config.train.refit and fitted_again(place, found):
         log.info("%s: fitted again on training and validation part", folder)
