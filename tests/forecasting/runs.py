@@ -1,6 +1,7 @@
-"""Tiny runs of forecasters, made once for all tests of a process."""
+"""Tiny runs of forecasters, made once for all tests."""
 
-import tempfile
+import fcntl
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT
 from seq2seq.tasks.forecasting.modes import MODES
 
 STEPS = 120
+PLACE = "SEQ2SEQ_TEST_FORECASTERS"
+"""Where the environment says that these runs are."""
 BASE: Mapping[str, Any] = {
     "task": "forecasting",
     "data.series.future": ["holiday"],
@@ -75,7 +78,13 @@ def settings_of(case: str) -> dict[str, Any]:
 
 @cache
 def run_of(case: str) -> Path:
-    """Returns a trained run."""
-    folder = Path(tempfile.mkdtemp(prefix="seq2seq-forecasters-")) / case.replace(", ", "-")
-    seq2seq.train({**settings_of(case), "folder": str(folder)}, data={"train": data_of(case)})
+    """Returns a trained run, which nobody changes; one for all processes that test."""
+    place = Path(os.environ[PLACE])
+    folder, done = place / case.replace(", ", "-"), place / f"{case}.done"
+    with (place / f"{case}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            settings = {**settings_of(case), "folder": str(folder)}
+            seq2seq.train(settings, data={"train": data_of(case)})
+            done.touch()
     return folder
