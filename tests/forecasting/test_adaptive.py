@@ -67,9 +67,12 @@ def test_what_is_asked_rises_by_misses_and_falls_by_hits() -> None:
         asked_after(nominal, nominal, prediction, np.full((1, 1, 1), value))
         for value in (float(middle), 1e9)
     )
-    assert inside[:, 0, 0] == pytest.approx(np.array(PERCENTS) - RATE * (100 - np.array(PERCENTS)))
-    risen = np.array(PERCENTS) + RATE * np.array(PERCENTS)
-    assert outside[:, 0, 0] == pytest.approx(np.minimum(risen, WIDEST))
+    assert (inside == nominal).all(), "never less than an interval is called by"
+    risen = np.minimum(np.array(PERCENTS) * (1 + RATE), WIDEST)
+    assert outside[:, 0, 0] == pytest.approx(risen)
+    again = asked_after(outside, outside, prediction, np.full((1, 1, 1), float(middle)))
+    fallen = np.maximum(risen - RATE * (100 - np.array(PERCENTS)), PERCENTS)
+    assert again[:, 0, 0] == pytest.approx(fallen)
     unknown = asked_after(nominal, nominal, prediction, np.full((1, 1, 1), np.nan))
     assert (unknown == nominal).all()
 

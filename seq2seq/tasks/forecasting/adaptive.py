@@ -1,10 +1,12 @@
-"""Intervals that go on to hold: wider after misses, narrower after hits.
+"""Intervals that go on to hold: wider after misses.
 
 Adaptive conformal inference (Gibbs & Candès 2021): what an interval is asked to cover rises by a
-little whenever a truth lay outside, and falls whenever it lay inside, so that over a long time as
-many lie outside as should, however the series changes. A summer's validation says little of the
-winter; the weeks before say more. Forecasts are judged once all of their steps are known, step by
-step and column by column, from the end of the part on which intervals were calibrated.
+little whenever a truth lay outside, and falls whenever it lay inside, so that over a long time no
+more lie outside than should, however the series changes. A summer's validation says little of the
+winter; the weeks before say more. It never falls below what the interval is called by: after a
+quiet stretch intervals would else be too narrow just when something happens. Forecasts are judged
+once all of their steps are known, step by step and column by column, from the end of the part on
+which intervals were calibrated.
 """
 
 from collections import deque
@@ -108,8 +110,9 @@ def asked_after(
     value = truth[0][..., None]
     missed = np.moveaxis((value < below) | (value > above), -1, 0)
     known = np.isfinite(truth[0]) & np.isfinite(quantiles).all(axis=-1)
-    rise = RATE * (100.0 * missed - (100.0 - np.array(PERCENTS)[:, None, None]))
-    return np.where(known, np.clip(asked + rise, 0.0, WIDEST), asked)
+    nominal = np.array(PERCENTS)[:, None, None]
+    rise = RATE * (100.0 * missed - (100.0 - nominal))
+    return np.where(known, np.clip(asked + rise, nominal, WIDEST), asked)
 
 
 @dataclass(frozen=True)
