@@ -11,7 +11,14 @@ from seq2seq.data.series.windows import Window
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.forecast_metrics import quantile_levels
 from seq2seq.tasks.forecasting import evaluation
-from seq2seq.tasks.forecasting.adaptive import RATE, WIDEST, Adaptive, asked_after, opened
+from seq2seq.tasks.forecasting.adaptive import (
+    RATES,
+    WIDEST,
+    Adaptive,
+    asked_after,
+    opened,
+    total,
+)
 from seq2seq.tasks.forecasting.classical import NAIVE, SeasonalNaive
 from seq2seq.tasks.forecasting.evaluation import Setting, compare
 from seq2seq.tasks.forecasting.intervals import LEVELS, PERCENTS, Calibrated, calibrate
@@ -59,22 +66,35 @@ def test_intervals_hold_where_times_have_changed() -> None:
 
 
 def test_what_is_asked_rises_by_misses_and_falls_by_hits() -> None:
-    nominal = np.array(PERCENTS)[:, None, None]
+    nominal, (slow, quick) = np.array(PERCENTS), RATES[:, 0, 0, 0]
+    asked = np.zeros((2, len(PERCENTS), 1, 1))
+    asked[0] = nominal[:, None, None]
     quantiles = np.arange(len(LEVELS), dtype=float)[None, None, None]
     middle = len(LEVELS) // 2
     prediction = Prediction(quantiles[..., middle], quantiles, LEVELS)
-    inside, outside = (
-        asked_after(nominal, nominal, prediction, np.full((1, 1, 1), value))
-        for value in (float(middle), 1e9)
+    hit, miss = np.full((1, 1, 1), float(middle)), np.full((1, 1, 1), 1e9)
+    fallen = asked_after(asked, asked, prediction, hit)
+    assert fallen[0, :, 0, 0] == pytest.approx(nominal - slow * (100 - nominal))
+    assert (fallen[1] == 0).all(), "the quick part only widens"
+    risen = asked_after(asked, asked, prediction, miss)
+    assert risen[0, :, 0, 0] == pytest.approx(np.minimum(nominal * (1 + slow), WIDEST))
+    assert risen[1, :, 0, 0] == pytest.approx(quick * nominal)
+    assert total(risen)[:, 0, 0] == pytest.approx(
+        np.minimum(nominal * (1 + slow + quick), WIDEST), abs=0.2
     )
-    assert (inside == nominal).all(), "never less than an interval is called by"
-    risen = np.minimum(np.array(PERCENTS) * (1 + RATE), WIDEST)
-    assert outside[:, 0, 0] == pytest.approx(risen)
-    again = asked_after(outside, outside, prediction, np.full((1, 1, 1), float(middle)))
-    fallen = np.maximum(risen - RATE * (100 - np.array(PERCENTS)), PERCENTS)
-    assert again[:, 0, 0] == pytest.approx(fallen)
-    unknown = asked_after(nominal, nominal, prediction, np.full((1, 1, 1), np.nan))
-    assert (unknown == nominal).all()
+    unknown = asked_after(asked, asked, prediction, np.full((1, 1, 1), np.nan))
+    assert (unknown == asked).all()
+
+
+def test_intervals_that_are_too_wide_become_narrower_in_time() -> None:
+    panel = panel_of(weekly(4000))
+    model = Calibrated(NAIVE, calibrate(NAIVE, panel, origins(50, 250, 4), HORIZON))
+    wide = replace(model, offsets=replace(model.offsets, values=model.offsets.values + 3))
+    at = origins(3000, 3990, 5)
+    report = compare(Setting(panel, at, HORIZON, (80,)), {"still": wide, "moving": Adaptive(wide)})
+    still, moving = (one.coverage[80].value for one in report.models[:2])
+    assert still > 90
+    assert 77 < moving < 86
 
 
 def test_intervals_open_on_lines_between_those_known() -> None:

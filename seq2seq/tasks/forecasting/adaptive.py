@@ -1,12 +1,12 @@
-"""Intervals that go on to hold: wider after misses.
+"""Intervals that go on to hold: soon wider after misses, slowly narrower after hits.
 
 Adaptive conformal inference (Gibbs & Candès 2021): what an interval is asked to cover rises by a
-little whenever a truth lay outside, and falls whenever it lay inside, so that over a long time no
-more lie outside than should, however the series changes. A summer's validation says little of the
-winter; the weeks before say more. It never falls below what the interval is called by: after a
-quiet stretch intervals would else be too narrow just when something happens. Forecasts are judged
-once all of their steps are known, step by step and column by column, from the end of the part on
-which intervals were calibrated.
+little whenever a truth lay outside, and falls whenever it lay inside, so that over a long time as
+many lie outside as should, however the series changes. A summer's validation says little of the
+winter; the weeks before say more. Two parts are added: one moves slowly, up and down; the other is
+quick, and never below nothing. Were the first as quick, intervals would be too narrow after each
+quiet stretch, just when something happens. Forecasts are judged once all of their steps are known,
+step by step and column by column, from the end of the part on which intervals were calibrated.
 """
 
 from collections import deque
@@ -39,14 +39,19 @@ from seq2seq.tasks.forecasting.prediction import (
     truths,
 )
 
-RATE = 0.02
-"""How far one miss moves what an interval is asked to cover, in shares of one."""
+RATES = np.array([0.005, 0.02])[:, None, None, None]
+"""How far one miss moves the slow part and the quick part, in shares of one."""
 WIDEST = 100.0
 """Most that is asked: twice the width of the widest calibrated interval, which stands at 99."""
 TOGETHER = 256
 """Origins that are forecast at once."""
-Asked: TypeAlias = Float[np.ndarray, "L H C"]
-"""What each of the intervals is asked to cover, by step and column."""
+Asked: TypeAlias = Float[np.ndarray, "2 L H C"]
+"""What each of the intervals is asked to cover, by step and column: the slow and the quick part."""
+
+
+def total(asked: Asked) -> Float[np.ndarray, "L H C"]:
+    """Returns what is asked in all."""
+    return np.clip(asked.sum(axis=0), 0.0, WIDEST)
 
 
 def opened(prediction: Prediction, asked: Float[np.ndarray, "N L H C"]) -> Prediction:
@@ -104,15 +109,14 @@ def asked_after(
         prediction: What was forecast, before it was opened.
         truth: What came; NaN moves nothing.
     """
-    quantiles = opened(prediction, then[None]).quantiles[0]
+    quantiles = opened(prediction, total(then)[None]).quantiles[0]
     half = len(LEVELS) // 2
     below, above = quantiles[..., half - 1 :: -1], quantiles[..., half + 1 :]
     value = truth[0][..., None]
     missed = np.moveaxis((value < below) | (value > above), -1, 0)
     known = np.isfinite(truth[0]) & np.isfinite(quantiles).all(axis=-1)
-    nominal = np.array(PERCENTS)[:, None, None]
-    rise = RATE * (100.0 * missed - (100.0 - nominal))
-    return np.where(known, np.clip(asked + rise, nominal, WIDEST), asked)
+    rise = 100.0 * missed - (100.0 - np.array(PERCENTS)[:, None, None])
+    return np.where(known, np.clip(asked + RATES * rise, 0.0, WIDEST), asked)
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class AdaptiveState:
     ) -> Prediction:
         """Forecasts the steps of ``ahead``."""
         plain = self.inner.forecast(ahead, LEVELS, samples, seed)
-        return _answered(plain, reaching(self.asked, len(ahead.times))[None], levels)
+        return _answered(plain, reaching(total(self.asked), len(ahead.times))[None], levels)
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,7 @@ class Adaptive:
                 for window in piece:
                     while at < window.origin and (later := next(course, None)) is not None:
                         at, asked = later
-                    found.append(reaching(asked, horizon))
+                    found.append(reaching(total(asked), horizon))
                 plain = self.model.predict(panel, piece, horizon, LEVELS, samples, seed)
                 yield piece, _answered(plain, np.stack(found), levels)
 
@@ -248,8 +252,8 @@ class Adaptive:
         offsets, series = self.model.offsets, panel.series[number]
         steps = offsets.horizon
         first = min(last, max(self._needed(panel), first_after(series, offsets.until)))
-        shape = (len(PERCENTS), *offsets.values.shape[1:])
-        asked: Asked = np.broadcast_to(np.array(PERCENTS)[:, None, None], shape)
+        asked: Asked = np.zeros((2, *offsets.values.shape))
+        asked[0] = np.array(PERCENTS)[:, None, None]
         before: deque[Asked] = deque()
         for origin in range(first, min(first + steps - 1, last) + 1):
             yield origin, asked
