@@ -22,7 +22,9 @@ from seq2seq.tasks.forecasting.intervals import (
     tell_of_few,
     units_of,
 )
+from seq2seq.tasks.forecasting.linear import fit_linear
 from seq2seq.tasks.forecasting.prediction import Prediction, Rolling, ahead_of, truths
+from seq2seq.tasks.forecasting.scaling import Transform
 from tests.forecasting.making import changed_from, origins, panel_of, series_of, weekly
 
 LEVELS = quantile_levels((80, 95))
@@ -104,6 +106,19 @@ def test_intervals_of_a_model_that_was_chosen_are_only_widened() -> None:
     wider = calibrate(NAIVE, panel, origins(100, 500, 4), 10, narrows=False).values
     assert (both < 0).any()
     assert (wider == np.maximum(both, 0)).all()
+
+
+def test_intervals_of_a_model_that_is_fitted_again_are_only_widened() -> None:
+    panel = panel_of(weekly(400))
+    transform = Transform.learned(panel, [(0, 200)], "last")
+    linear = fit_linear(panel, origins(10, 190), 10, 3, transform)
+    offsets = calibrate(linear, panel, origins(200, 300), 3)
+    narrower = Calibrated(linear, replace(offsets, values=offsets.values - 5))
+    again = narrower.refitted(panel, [(0, 300)])
+    found = again.predict(panel, origins(300, 310), 3, LEVELS)
+    own = again.model.predict(panel, origins(300, 310), 3, LEVELS)
+    assert found.quantiles == pytest.approx(own.quantiles)
+    assert Calibrated(NAIVE, offsets).refitted(panel, [(0, 300)]).offsets is offsets
 
 
 def test_intervals_of_logarithms_grow_with_the_series() -> None:

@@ -318,9 +318,15 @@ class Calibrated:
         return _moved(prediction, self.offsets, np.stack(units), levels, random)
 
     def refitted(self, panel: Panel, ranges: Sequence[tuple[int, int]]) -> "Calibrated":
-        """Returns the same model fitted again, where it can be, with the same offsets."""
+        """Returns the same model fitted again, where it can be.
+
+        Its intervals are its own, perhaps narrower ones: they are widened as before, not narrowed.
+        """
         refitted = getattr(self.model, "refitted", None)
-        return replace(self, model=refitted(panel, ranges)) if refitted else self
+        if refitted is None:
+            return self
+        wider = replace(self.offsets, values=np.maximum(self.offsets.values, 0.0))
+        return replace(self, model=refitted(panel, ranges), offsets=wider)
 
 
 def finer(levels: Sequence[float], samples: int) -> tuple[float, ...]:
