@@ -207,7 +207,10 @@ def test_offsets_are_kept_as_json(tmp_path: Path) -> None:
     again = Offsets.read(path)
     assert (again.values == offsets.values).all()
     assert replace(again, values=offsets.values) == offsets
-    assert json.loads(path.read_text())["percents"] == list(PERCENTS)
+    assert json.loads(path.read_text())["offsets"]["percents"] == list(PERCENTS)
+    path.write_text(path.read_text().replace('"windows": 100', '"windows": 101'))
+    with pytest.raises(CheckpointError, match="SHA-256 differs"):
+        Offsets.read(path)
     for broken in ("{", "{}", "[1]"):
         path.write_text(broken)
         with pytest.raises(CheckpointError, match=r"intervals\.json: is damaged"):

@@ -51,7 +51,8 @@ Asked: TypeAlias = Float[np.ndarray, "2 L H C"]
 
 def total(asked: Asked) -> Float[np.ndarray, "L H C"]:
     """Returns what is asked in all."""
-    return np.clip(asked.sum(axis=0), 0.0, WIDEST)
+    both: np.ndarray = np.clip(asked.sum(axis=0), 0.0, WIDEST)
+    return both
 
 
 def opened(prediction: Prediction, asked: Float[np.ndarray, "N L H C"]) -> Prediction:
