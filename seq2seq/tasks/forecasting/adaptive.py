@@ -39,8 +39,12 @@ from seq2seq.tasks.forecasting.prediction import (
     truths,
 )
 
-RATES = np.array([0.005, 0.02])[:, None, None, None]
+RATES = np.array([0.008, 0.02])[:, None, None, None]
 """How far one miss moves the slow part and the quick part, in shares of one."""
+DELAY = 14
+"""Steps that a forecast may wait for its judgement at these rates. The longer it waits, the more
+forecasts share one miss: of a longer horizon each moves that much less, or intervals would swing.
+"""
 WIDEST = 100.0
 """Most that is asked: twice the width of the widest calibrated interval, which stands at 99."""
 TOGETHER = 256
@@ -117,7 +121,8 @@ def asked_after(
     missed = np.moveaxis((value < below) | (value > above), -1, 0)
     known = np.isfinite(truth[0]) & np.isfinite(quantiles).all(axis=-1)
     rise = 100.0 * missed - (100.0 - np.array(PERCENTS)[:, None, None])
-    return np.where(known, np.clip(asked + RATES * rise, 0.0, WIDEST), asked)
+    rates = RATES * min(1.0, DELAY / asked.shape[2])
+    return np.where(known, np.clip(asked + rates * rise, 0.0, WIDEST), asked)
 
 
 @dataclass(frozen=True)
