@@ -9,6 +9,7 @@ quiet stretch, just when something happens. Forecasts are judged once all of the
 step by step and column by column, from the end of the part on which intervals were calibrated.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,9 +42,10 @@ from seq2seq.tasks.forecasting.prediction import (
 
 RATES = np.array([0.008, 0.02])[:, None, None, None]
 """How far one miss moves the slow part and the quick part, in shares of one."""
-DELAY = 14
+DELAY = 4
 """Steps that a forecast may wait for its judgement at these rates. The longer it waits, the more
-forecasts share one miss: of a longer horizon each moves that much less, or intervals would swing.
+forecasts share one miss: of longer horizons each moves less, by the root of their length, or
+intervals would swing.
 """
 WIDEST = 100.0
 """Most that is asked: twice the width of the widest calibrated interval, which stands at 99."""
@@ -121,7 +123,7 @@ def asked_after(
     missed = np.moveaxis((value < below) | (value > above), -1, 0)
     known = np.isfinite(truth[0]) & np.isfinite(quantiles).all(axis=-1)
     rise = 100.0 * missed - (100.0 - np.array(PERCENTS)[:, None, None])
-    rates = RATES * min(1.0, DELAY / asked.shape[2])
+    rates = RATES * min(1.0, math.sqrt(DELAY / asked.shape[2]))
     return np.where(known, np.clip(asked + rates * rise, 0.0, WIDEST), asked)
 
 
