@@ -37,11 +37,13 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     **{kind: {"model.kind": kind, "model.arima.order": [1, 0, 1]} for kind in FITTED},
     **{f"{RECURRENT}, {mode}": {"model.mode": mode} for mode in MODES},
     "differences": {"model.difference": [7, 1], "model.logarithm": True},
-    "two series": {},
-    "two targets": {"data.series.target": ["y", "z"], "model.head": "gaussian"},
+    "two series": {"intervals": "model", "model.head": "student-t"},
+    "two targets": {
+        "data.series.target": ["y", "z"],
+        "intervals": "conformal",
+        "model.head": "mae",
+    },
     "fitted again": {"train.refit": True},
-    "conformal": {"intervals": "conformal", "model.head": "mae"},
-    "as the model has them": {"intervals": "model", "model.head": "student-t"},
 }
 """Every kind, every mode, and what else a run can have, by name."""
 

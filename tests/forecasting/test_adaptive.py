@@ -87,10 +87,10 @@ def test_what_is_asked_rises_by_misses_and_falls_by_hits() -> None:
 
 
 def test_intervals_that_are_too_wide_become_narrower_in_time() -> None:
-    panel = panel_of(weekly(4000))
+    panel = panel_of(weekly(1500))
     model = Calibrated(NAIVE, calibrate(NAIVE, panel, origins(50, 250, 4), HORIZON))
     wide = replace(model, offsets=replace(model.offsets, values=model.offsets.values + 3))
-    at = origins(3000, 3990, 5)
+    at = origins(1000, 1490, 5)
     report = compare(Setting(panel, at, HORIZON, (80,)), {"still": wide, "moving": Adaptive(wide)})
     still, moving = (one.coverage[80].value for one in report.models[:2])
     assert still > 90

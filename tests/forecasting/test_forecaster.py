@@ -122,7 +122,7 @@ def test_future_covariates_are_asked_for() -> None:
 
 def test_a_horizon_that_was_not_learned_is_refused() -> None:
     frame = ahead_in(frame_of(), 100)
-    for case in ("recurrent, direct", "linear", "conformal", "as the model has them"):
+    for case in ("recurrent, direct", "linear", "differences"):
         with pytest.raises((DataError, ConfigError), match=r"^horizon: "):
             Forecaster.load(run_of(case), device="cpu")(frame, 9)
 

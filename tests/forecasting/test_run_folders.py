@@ -116,7 +116,7 @@ def test_a_model_without_a_network_is_loaded_onto_no_odd_device() -> None:
 
 
 def test_what_makes_intervals_may_change(tmp_path: Path) -> None:
-    case = "as the model has them"
+    case = "two series"
     run = copied(case, tmp_path)
     table = ahead_in(frame_of(), 100)
     before = Forecaster.load(run, device="cpu")(table)
