@@ -66,7 +66,7 @@ def plot_learning_curve(
 
 
 def _draw_losses(panel: "matplotlib.axes.Axes", history: History) -> None:
-    panel.set_title("loss, nats per token")
+    panel.set_title("loss of a prediction")
     steps, losses = _series(history, "loss")
     marker = "o" if len(steps) == 1 else ""
     panel.plot(steps, losses, color=BLUE, linewidth=1.2, marker=marker, label="training")
