@@ -127,10 +127,12 @@ def extended(
         columns = np.flatnonzero(missing.any(axis=0)).tolist()
         called = ", ".join(names[column] if names else f"column {column}" for column in columns)
         where = f"series {series.name}: " if series.name else ""
+        steps_known = first - series.known
+        few = f", or forecast {steps_known} steps at most" if steps_known else ""
         raise DataError(
             f"{where}future covariates are missing from {shown(long.times[first])} on: {called}; "
             f"{steps} steps need them up to {shown(long.times[needed - 1])}; add rows that hold "
-            f"them and no targets, or forecast {first - series.known} steps at most"
+            f"them and no targets{few}"
         )
     return long
 
