@@ -32,6 +32,18 @@ def chunks(
         yield chunk
 
 
+def evenly(items: Sequence[ItemT], most: int) -> list[ItemT]:
+    """Returns at most so many items, evenly spaced from the first to the last.
+
+    >>> evenly("abcdefghi", 3), evenly("ab", 3), evenly("ab", 1)
+    (['a', 'e', 'i'], ['a', 'b'], ['a'])
+    """
+    if len(items) <= most:
+        return list(items)
+    apart = (len(items) - 1) / max(1, most - 1)
+    return [items[round(place * apart)] for place in range(most)]
+
+
 def aligned(sides: str, rows: Sequence[Sequence[str]]) -> str:
     """Returns rows of cells as lines with straight columns.
 

@@ -128,5 +128,5 @@ def test_a_horizon_that_was_not_learned_is_refused() -> None:
 
 
 def test_runs_from_frames_need_one() -> None:
-    with pytest.raises(ConfigError, match=r"^table: is required, as the run has learned"):
+    with pytest.raises(ConfigError, match=r"naive: has learned from frames, so give it a table$"):
         Forecaster.load(run_of("naive"), device="cpu")()

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from seq2seq import config as configuration
 from seq2seq.data.series.check import MOST_CURVES, check, curves, open_to_check
@@ -14,7 +15,7 @@ from seq2seq.tasks.forecasting.classical import BASELINES
 from seq2seq.tasks.forecasting.comparison import EvaluationConfig, compare_runs
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.forecaster import Forecaster
-from seq2seq.tasks.forecasting.forecasts import DIGITS, PERCENTS, Request, told_of
+from seq2seq.tasks.forecasting.forecasts import DIGITS, Request, told_of
 from seq2seq.tasks.forecasting.report import Report
 
 FORMATS: dict[str, Callable[[Report, Sequence[str]], str]] = {
@@ -31,10 +32,8 @@ def forecast(options: Namespace) -> None:
     use_threads(options)
     forecaster = Forecaster.load(options.run, **given(options, LOADING))
     with as_options(options):
-        asked = {"horizon": forecaster.config.model.horizon, **given(options, ASKED)}
-        request = Request(**asked | {"levels": tuple(asked.get("levels", PERCENTS))})
-    forecaster.trained.check(request.levels, request.horizon)
-    made = forecaster.forecasts(options.file, request)
+        asked = {"horizon": forecaster.config.model.horizon, **_settings(options, ASKED)}
+        made = forecaster.forecasts(options.file, Request(**asked))
     frame = made.frame()
     if options.plot:
         plot_forecast(made.courses(), Path(options.plot))
@@ -49,14 +48,10 @@ def forecast(options: Namespace) -> None:
 def evaluate(options: Namespace) -> None:
     """Prints a table of models."""
     use_threads(options)
+    runs = [Path(run) for run in (options.run, *options.others)]
     with as_options(options):
-        settings = EvaluationConfig(**given(options, SETTINGS))
-    report = compare_runs(
-        [Path(run) for run in (options.run, *options.others)],
-        settings,
-        options.data,
-        **given(options, LOADING),
-    )
+        settings = EvaluationConfig(**_settings(options, SETTINGS))
+        report = compare_runs(runs, settings, options.data, **given(options, LOADING))
     if options.plot:
         plot_errors(*report.errors(), Path(options.plot), grey=tuple(BASELINES))
     shown = (options.metrics or settings.metrics[:1]) if options.per_step else ()
@@ -76,3 +71,9 @@ def data_check(options: Namespace) -> None:
     if options.plot:
         plot_series_check(curves(panel)[:MOST_CURVES], Path(options.plot))
         print(f"picture: {options.plot}")
+
+
+def _settings(options: Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Returns the settings that were given as options, lists as they stand in settings."""
+    found = given(options, names).items()
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found}

@@ -18,13 +18,13 @@ from seq2seq.measures import FORECAST_METRICS
 from seq2seq.runs.folder import PIPELINE
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.evaluation import USUAL, Setting, chosen_origins, compare
-from seq2seq.tasks.forecasting.forecasts import PERCENTS
+from seq2seq.tasks.forecasting.forecasts import PERCENTS, require_levels
 from seq2seq.tasks.forecasting.kinds import RECURRENT
 from seq2seq.tasks.forecasting.learned import Learned, Table, require_table
 from seq2seq.tasks.forecasting.report import Report
 from seq2seq.tasks.forecasting.scaling import Units
 from seq2seq.tasks.forecasting.trained import load_trained
-from seq2seq.tasks.task import open_own, read_config_of
+from seq2seq.tasks.task import read_config_of
 
 log = logging.getLogger("seq2seq")
 
@@ -55,9 +55,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for key, least in (("origins", 0), ("stride", 1), ("refit", 0)):
             require(getattr(self, key) >= least, key, f"at least {least}", getattr(self, key))
-        accepted = "numbers between 0 and 100, such as [80, 95]"
-        fits = all(0 < level < 100 for level in self.levels)
-        require(fits, "levels", accepted, list(self.levels))
+        require_levels(self.levels)
         require(bool(self.metrics), "metrics", f"some of {', '.join(FORECAST_METRICS)}", [])
         for name in self.metrics:
             require_name(name, "metrics", FORECAST_METRICS)
@@ -86,15 +84,7 @@ class Opened:
         if table is not None:
             require_table(table, "data")
             return self.learned.read(self.config, table)
-        if self.config.data.series.path is None:
-            raise ConfigError(f"{self.folder}: has learned from frames; give it data in Python")
-        series = self.config.data.series
-        return open_own(
-            self.config,
-            self.folder,
-            series,
-            lambda _, place: self.learned.read(self.config, None, place),
-        )
+        return self.learned.read_own(self.config, self.folder)
 
     @property
     def refittable(self) -> bool:

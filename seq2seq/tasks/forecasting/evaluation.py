@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from seq2seq.evaluation.forecast_metrics import (
     quantile_levels,
     seasonal_scale,
 )
+from seq2seq.lists import evenly
 from seq2seq.measures import FORECAST_METRICS
 from seq2seq.tasks.forecasting.classical import BASELINES
 from seq2seq.tasks.forecasting.prediction import Prediction, Predictor, in_pieces, truths
@@ -165,9 +167,6 @@ def chosen_origins(windows: Sequence[Window], count: int) -> list[Window]:
     >>> [one.origin for one in chosen_origins([Window(0, step) for step in range(9)], 3)]
     [0, 4, 8]
     """
-    chosen = []
-    for number in sorted({one.series for one in windows}):
-        own = [one for one in windows if one.series == number]
-        few = min(count, len(own)) or len(own)
-        chosen += [own[place] for place in np.linspace(0, len(own) - 1, few).round().astype(int)]
-    return chosen
+    by_series = groupby(sorted(windows), key=lambda one: one.series)
+    series = [list(own) for _, own in by_series]
+    return [one for own in series for one in evenly(own, count or len(own))]

@@ -11,11 +11,12 @@ import torch
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.windows import Window, inside
 from seq2seq.errors import CheckpointError
+from seq2seq.lists import evenly
 from seq2seq.runs.loading import own_checkpoints
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.intervals import Offsets, calibrate, units_of
 from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT, Learning
-from seq2seq.tasks.forecasting.learned import Learned, spread_out, windows_of
+from seq2seq.tasks.forecasting.learned import Learned, windows_of
 from seq2seq.tasks.forecasting.trained import FACTS, bare, best_of, calibration, restored
 from seq2seq.tasks.forecasting.validation import scores_of
 from seq2seq.training.checkpoint import name_of
@@ -82,7 +83,7 @@ def calibrate_best(config: ForecastConfig, learned: Learned, panel: Panel, folde
     path = calibration(folder, name)
     if _calibrated(path):
         return
-    windows = spread_out(windows_of(config, panel, "valid"), MOST_CALIBRATED)
+    windows = evenly(windows_of(config, panel, "valid"), MOST_CALIBRATED)
     model = bare(config, learned, folder, name, config.train.device).predictor
     units = units_of(panel, inside(panel, config.data.part("train")))
     offsets = calibrate(

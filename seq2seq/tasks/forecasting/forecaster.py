@@ -107,7 +107,6 @@ class Forecaster:
             ConfigError: A setting makes no sense.
         """
         request = self._request(horizon, levels, samples, seed)
-        self.trained.check(request.levels, request.horizon)
         if table is None and self.series:
             return self._onwards(request).frame()
         return self.forecasts(table, request).frame()
@@ -118,6 +117,7 @@ class Forecaster:
         Errors are those of :meth:`__call__`.
         """
         require_kind(request, Request, "request")
+        self.trained.check(request.levels, request.horizon)
         origins = None
         if table is None:
             panel, origins = own_panel(self.config, self.learned, self.run, request.horizon)
@@ -193,6 +193,7 @@ class Forecaster:
 
     def _onwards(self, request: Request) -> Forecasts:
         """Forecasts the series that have been read."""
+        self.trained.check(request.levels, request.horizon)
         like, calendar = self.learned.like, self.config.data.calendar
         asked = request.quantiles, request.samples, request.seed
         tails, found = [], []

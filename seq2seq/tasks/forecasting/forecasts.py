@@ -14,14 +14,13 @@ from seq2seq.data.series.calendar import ahead, extended, last_origin
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.times import shown
 from seq2seq.data.series.windows import Window
-from seq2seq.errors import ConfigError, DataError, require, require_kind, require_whole
+from seq2seq.errors import DataError, require, require_kind, require_whole
 from seq2seq.evaluation.forecast_metrics import quantile_levels
 from seq2seq.evaluation.plots.forecast import Course
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.learned import Learned
 from seq2seq.tasks.forecasting.prediction import Prediction, Predictor
 from seq2seq.tasks.forecasting.scaling import named
-from seq2seq.tasks.task import open_own
 
 PERCENTS = (80, 95)
 """The intervals that a forecast has unless told."""
@@ -31,6 +30,13 @@ and at least three times what is forecast."""
 DIGITS = 8
 """Of a number that is written."""
 log = logging.getLogger("seq2seq")
+
+
+def require_levels(levels: Sequence[float | int]) -> None:
+    """Raises a :class:`ConfigError` unless all intervals are numbers between 0 and 100."""
+    for level in levels:
+        require_kind(level, float, "levels")
+        require(0 < level < 100, "levels", "numbers between 0 and 100, such as (80, 95)", level)
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,7 @@ class Request:
         require_whole(self.horizon, "horizon", 1)
         require_whole(self.samples, "samples", 0)
         require_whole(self.seed, "seed", 0)
-        accepted = "numbers between 0 and 100, such as (80, 95)"
-        for level in self.levels:
-            require_kind(level, float, "levels")
-            require(0 < level < 100, "levels", accepted, level)
+        require_levels(self.levels)
 
     @property
     def quantiles(self) -> tuple[float, ...]:
@@ -157,11 +160,7 @@ def own_panel(
         ConfigError: The run has learned from frames.
         DataError: There is no such step.
     """
-    if config.data.series.path is None:
-        raise ConfigError("table: is required, as the run has learned from frames itself")
-    panel = open_own(
-        config, run, config.data.series, lambda _, folder: learned.read(config, None, folder)
-    )
+    panel = learned.read_own(config, run)
     origins = [last_origin(one, horizon, config.data.calendar) for one in panel.series]
     for series, origin in zip(panel.series, origins, strict=True):
         if origin < 1:

@@ -2,22 +2,21 @@
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from seq2seq.data.series.config import Role
 from seq2seq.data.series.panel import Columns, Panel
 from seq2seq.data.series.read import open_panel
 from seq2seq.data.series.windows import Window, inside, windows
-from seq2seq.errors import CheckpointError, DataError, as_path, brief
+from seq2seq.errors import CheckpointError, ConfigError, DataError, as_path, brief
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.network import transform_of
 from seq2seq.tasks.forecasting.scaling import Transform
+from seq2seq.tasks.task import open_own
 
 FILE = "series.json"
 Table: TypeAlias = pd.DataFrame | str | os.PathLike[str] | None
@@ -70,13 +69,8 @@ class Learned:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: is damaged ({error!r})") from error
 
-    def read(self, config: ForecastConfig, table: Table, folder: Path = Path()) -> Panel:
-        """Reads a table as the run's own was read.
-
-        Args:
-            config: That of the run.
-            table: A frame, the path of a file, or None for the run's own file, below ``folder``.
-            folder: Where the run's own paths begin.
+    def read(self, config: ForecastConfig, table: pd.DataFrame | str | os.PathLike[str]) -> Panel:
+        """Reads a frame or a file as the run's own table was read.
 
         Raises:
             DataError: It cannot be used.
@@ -84,10 +78,23 @@ class Learned:
         data = replace(config.data, folder="")
         if isinstance(table, pd.DataFrame):
             return open_panel(data, table, like=self.like)
-        if table is None:
-            return open_panel(data, like=self.like, folder=folder)
         own = replace(data.series, path=str(as_path(table, "table")), more=())
         return open_panel(replace(data, series=own), like=self.like)
+
+    def read_own(self, config: ForecastConfig, run: Path) -> Panel:
+        """Reads the table that a run has learned from, as it is now.
+
+        Raises:
+            ConfigError: The run has learned from frames.
+            DataError: It cannot be used.
+        """
+        own = config.data.series
+        if own.path is None:
+            raise ConfigError(f"{run}: has learned from frames, so give it a table")
+        data = replace(config.data, folder="")
+        return open_own(
+            config, run, own, lambda _, folder: open_panel(data, like=self.like, folder=folder)
+        )
 
 
 def require_table(table: object, key: str) -> None:
@@ -101,20 +108,11 @@ def require_table(table: object, key: str) -> None:
         )
 
 
-def windows_of(
-    config: ForecastConfig, panel: Panel, role: Role, stride: int = 1, window: int = 0
-) -> list[Window]:
-    """Returns the windows of a part, as long as the model's own or ``window`` steps.
+def windows_of(config: ForecastConfig, panel: Panel, role: Role) -> list[Window]:
+    """Returns the windows of a part.
 
     Raises:
         DataError: No series is long enough.
     """
     model = config.model
-    return windows(panel, config.data.part(role), window or model.window, model.horizon, stride)
-
-
-def spread_out(windows: Sequence[Window], most: int) -> list[Window]:
-    """Returns at most so many windows, evenly spaced."""
-    if len(windows) <= most:
-        return list(windows)
-    return [windows[place] for place in np.linspace(0, len(windows) - 1, most).round().astype(int)]
+    return windows(panel, config.data.part(role), model.window, model.horizon)
