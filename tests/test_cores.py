@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from seq2seq import train
 from seq2seq.device import cores
 from seq2seq.device.cores import Moment, Watch, now, taken, usable_cores, use_threads
 from seq2seq.errors import ConfigError
+from seq2seq.tasks.task import Ready
+from seq2seq.tasks.translation.material import PairMaterial
 from tests.training.test_resume import BASE, PAIRS
 
 NOTHING_ELSE = {"validation.sentences": 0, "train.validate_every": 2}
@@ -120,8 +123,17 @@ def test_a_quota_limits_what_torch_chose(monkeypatch: pytest.MonkeyPatch) -> Non
         torch.set_num_threads(before)
 
 
-def test_a_run_keeps_the_number_with_which_it_began(tmp_path: Path) -> None:
-    """Its sums would have other last bits."""
+def test_a_run_keeps_the_number_with_which_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sums would have other last bits, and its weights when they are drawn."""
+    drawn, ready = list[int](), PairMaterial.ready
+
+    def spy(material: PairMaterial, *given: Any) -> Ready:
+        drawn.append(torch.get_num_threads())
+        return ready(material, *given)
+
+    monkeypatch.setattr(PairMaterial, "ready", spy)
     begun = {
         **BASE,
         "train.threads": 0,
@@ -143,6 +155,7 @@ def test_a_run_keeps_the_number_with_which_it_began(tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(before)
     assert seen == [(2, 2), (2, 2), (3, 3)]
+    assert drawn == [2, 2, 3]
 
 
 @pytest.mark.parametrize(

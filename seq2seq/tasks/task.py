@@ -187,6 +187,10 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             use_deterministic_kernels()
         # First, since all that follows is made with what the checkpoints may not belong to.
         checkpoints, latest = own_checkpoints(folder, config.keep)
+        # Fixed when a run begins: the last bits of sums depend on it, those in which weights are
+        # drawn among them, and must not on the load.
+        before = int(latest.state.get("threads", 0)) if latest is not None else 0
+        threads = use_threads(config.threads or before, "train.threads")
         ready = self.ready(pipelines, folder, device)
         dtype = pick_precision(config.precision, device)
         trainer: Trainer[Any] = Trainer(
@@ -213,8 +217,6 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             log.info("data: %s", ready.facts)
             for line in summary(ready.model):
                 log.info("%s", line)
-        # Fixed when a run begins: the last bits of sums depend on it, and must not on the load.
-        threads = use_threads(config.threads or trainer.progress.threads, "train.threads")
         trainer.progress.threads = threads
         watch.look(threads)
         trainer.fit(ready.batches, ready.validate, lambda: watch.look(threads))
