@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import seq2seq
 from seq2seq.tasks.forecasting.kinds import FITTED, RECURRENT
@@ -81,6 +82,8 @@ def settings_of(case: str) -> dict[str, Any]:
 @cache
 def run_of(case: str) -> Path:
     """Returns a trained run, which nobody changes; one for all processes that test."""
+    if CASES[case].get("model.kind") == "arima":
+        pytest.importorskip("statsmodels", reason="statsmodels is not installed")
     place = Path(os.environ[PLACE])
     folder, done = place / case.replace(", ", "-"), place / f"{case}.done"
     with (place / f"{case}.lock").open("w") as lock:

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+import seq2seq
 from seq2seq.cli.main import main
+from seq2seq.errors import DataError
 from tests.forecasting.runs import BASE, CASES, ahead_in, frame_of, run_of
 from tests.test_cli import forget_log
 
@@ -186,3 +189,29 @@ def test_series_are_checked_and_drawn(capsys: pytest.CaptureFixture[str], place:
     assert "far from the seasons around: 2024-03-01 (500)" in out
     assert "set data.missing: mask" in out
     assert (place / "check.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_data_from_python_are_frames() -> None:
+    keys = {key: value for key, value in SETTINGS.items() if key != "data.series.path"}
+    with pytest.raises(
+        DataError, match=r"^train data: must be a frame of pandas with a row for ea"
+    ):
+        seq2seq.train(keys, data={"train": [1, 2, 3]})
+    forecaster = seq2seq.Forecaster.load(run_of("naive"), device="cpu")
+    message = r"^table: must be a frame of pandas with a row for each step, or the path of a table"
+    with pytest.raises(DataError, match=message):
+        forecaster([1, 2, 3])  # type: ignore[arg-type]
+
+
+def test_a_model_that_cannot_be_fitted_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed")
+
+    def fail(*_: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr("seq2seq.tasks.forecasting.arima_fit._fit", fail)
+    settings = {**SETTINGS, "model.kind": "arima", "model.arima.order": [1, 0, 1]}
+    keys = {key: value for key, value in settings.items() if key != "data.series.path"}
+    message = r"^y: ARIMA\(1,0,1\) \+ constant cannot be fitted \(Singular matrix\); give other"
+    with pytest.raises(DataError, match=message):
+        seq2seq.train(keys, data={"train": frame_of()})
