@@ -206,17 +206,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:
-            if rows := read_history(folder):
-                log.warning(
-                    "%s: there is no checkpoint of the %d updates that %s tells of; training "
-                    "begins anew",
-                    folder,
-                    rows[-1]["step"],
-                    METRICS,
-                )
-            log.info("data: %s", ready.facts)
-            for line in summary(ready.model):
-                log.info("%s", line)
+            tell_the_beginning(folder, ready)
         trainer.progress.threads = threads
         watch.look(threads)
         trainer.fit(ready.batches, ready.validate, lambda: watch.look(threads))
@@ -370,6 +360,20 @@ def open_own(
             raise
         looked = dict.fromkeys(map(str, (then, here)))
         raise DataError(f"{error}; looked in {' and '.join(looked)}") from error
+
+
+def tell_the_beginning(folder: Path, ready: Ready) -> None:
+    """Tells of the data and the model of a training that begins, and of updates that are lost."""
+    if rows := read_history(folder):
+        log.warning(
+            "%s: there is no checkpoint of the %d updates that %s tells of; training begins anew",
+            folder,
+            rows[-1]["step"],
+            METRICS,
+        )
+    log.info("data: %s", ready.facts)
+    for line in summary(ready.model):
+        log.info("%s", line)
 
 
 def write_samples(folder: Path, text: str) -> None:
