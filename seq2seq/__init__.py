@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from seq2seq.tasks.language_model.generator import Generator
     from seq2seq.tasks.language_model.request import Sample
     from seq2seq.tasks.language_model.surprisal import Surprisal
-    from seq2seq.tasks.translation.translator import Translation, Translator
+    from seq2seq.tasks.translation.translation import Translation
+    from seq2seq.tasks.translation.translator import Translator
 
 __version__ = "0.1.0"
 __all__ = [
@@ -66,7 +67,7 @@ _HOMES = {
     "Generator": "tasks.language_model.generator",
     "Sample": "tasks.language_model.request",
     "Surprisal": "tasks.language_model.surprisal",
-    "Translation": "tasks.translation.translator",
+    "Translation": "tasks.translation.translation",
     "Translator": "tasks.translation.translator",
 }
 

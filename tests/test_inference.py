@@ -12,7 +12,8 @@ from seq2seq.errors import CheckpointError, ConfigError, OutOfMemory
 from seq2seq.search.config import SearchConfig
 from seq2seq.search.strategies import search
 from seq2seq.tasks.registry import TASKS
-from seq2seq.tasks.translation.translator import Translation, Translator
+from seq2seq.tasks.translation.translation import Translation
+from seq2seq.tasks.translation.translator import Translator
 from tests.full_memory import full_above
 
 PAIRS: list[Pair] = [(f"satz {n} {'x' * (n % 5)}", f"sentence {n}") for n in range(24)]

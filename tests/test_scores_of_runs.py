@@ -18,7 +18,8 @@ from seq2seq.evaluation import bleu_tokenizer
 from seq2seq.measures import METRICS
 from seq2seq.tasks.task import read_config
 from seq2seq.tasks.translation.config import TranslationConfig
-from seq2seq.tasks.translation.translator import Translation, Translator
+from seq2seq.tasks.translation.translation import Translation
+from seq2seq.tasks.translation.translator import Translator
 
 TARGETS = {
     "zh": ["我今天早上在市场买了三个苹果。", "他们昨天晚上没有来参加会议。"],

@@ -17,7 +17,8 @@ from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.search.config import SearchConfig
 from seq2seq.tasks.translation.config import DataConfig, TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
-from seq2seq.tasks.translation.translator import Translation, Translator, _warn
+from seq2seq.tasks.translation.translation import Translation
+from seq2seq.tasks.translation.translator import Translator, _warn
 from seq2seq.text.pipeline import PipelineConfig
 from seq2seq.text.sentences import Splitter, in_sentences, splitter
 

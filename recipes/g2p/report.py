@@ -13,7 +13,7 @@ import seq2seq
 from recipes.g2p.data import TEST, Parts, write
 from seq2seq.evaluation.metrics import per, wer
 from seq2seq.evaluation.mistakes import find_mistakes
-from seq2seq.tasks.translation.translator import Translation
+from seq2seq.tasks.translation.translation import Translation
 
 SHOWN = 20
 """Most confusions and wrong words in a list of mistakes."""

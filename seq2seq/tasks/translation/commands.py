@@ -34,7 +34,8 @@ from seq2seq.tasks.translation.evaluation import (
     suited,
     test_corpus,
 )
-from seq2seq.tasks.translation.translator import Translation, Translator
+from seq2seq.tasks.translation.translation import Translation
+from seq2seq.tasks.translation.translator import Translator
 from seq2seq.text.sentences import splitter
 
 COLUMNS = ("source_column", "target_column")

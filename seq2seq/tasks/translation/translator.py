@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import accumulate, chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
-
-import numpy as np
 
 from seq2seq.data.layout import flatten, pad
 from seq2seq.device import GRAPHS
@@ -20,7 +18,6 @@ from seq2seq.errors import (
     require_name,
     require_whole,
 )
-from seq2seq.evaluation.plots.attention import plot_attention
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
@@ -36,6 +33,7 @@ from seq2seq.symbols import UNK
 from seq2seq.tasks.task import read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
+from seq2seq.tasks.translation.translation import Translation, blank, joined
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.text.sentences import (
     SPLITS,
@@ -57,55 +55,6 @@ USUAL_TOKENS = 100
 """Sources up to this length are searched for in full batches."""
 REMEDY = "choose a smaller beam_size or max_length"
 log = logging.getLogger("seq2seq")
-
-
-@dataclass(frozen=True, eq=False)
-class Translation:
-    """A text that the model found for a source."""
-
-    text: str
-    score: float
-    """Log-probability in nats, divided by length to the length penalty."""
-    source_tokens: tuple[str, ...] = field(repr=False, default=())
-    target_tokens: tuple[str, ...] = field(repr=False, default=())
-    """The tokens; the end symbol is the last."""
-    attention: np.ndarray = field(repr=False, default_factory=lambda: np.zeros((0, 0)))
-    """``[T, S]``: where each target token looked; rows sum to 1, less where a model of an ensemble
-    has no attention."""
-    alternatives: "tuple[Translation, ...]" = field(repr=False, default=())
-    """All hypotheses asked for, best first, this one included."""
-    source: str = field(repr=False, default="")
-    """The text that was translated."""
-
-    def alignment(self) -> list[int]:
-        """Returns, for each target token, the source token that it looked at most."""
-        return [int(step) for step in self.attention.argmax(axis=1)] if self.attention.any() else []
-
-    def record(self) -> dict[str, Any]:
-        """Returns what ``--format jsonl`` prints: source, tokens, and all hypotheses."""
-        return {
-            "source": self.source,
-            "source_tokens": self.source_tokens,
-            "hypotheses": [
-                {
-                    "text": hypothesis.text,
-                    "score": hypothesis.score,
-                    "tokens": hypothesis.target_tokens,
-                    "alignment": hypothesis.alignment(),
-                }
-                for hypothesis in self.alternatives
-            ],
-        }
-
-    def plot_attention(self, path: str | Path | None = None) -> Path:
-        """Draws where each target token looked; returns the picture's path.
-
-        Raises:
-            ConfigError: matplotlib is not installed.
-        """
-        path = as_path("attention.png" if path is None else path, "path")
-        plot_attention(self.attention, self.source_tokens, self.target_tokens, path)
-        return path
 
 
 class Translator:
@@ -261,7 +210,7 @@ class Translator:
     ) -> list[Translation]:
         """Translates texts as they are; ``numbers`` are theirs in the request."""
         rows = self._encode(texts)
-        results = [_blank(text) for text in texts]
+        results = [blank(text) for text in texts]
 
         def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
@@ -329,58 +278,6 @@ class Translator:
             for target, hypothesis in zip(texts, hypotheses, strict=True)
         ]
         return replace(translations[0], alternatives=tuple(translations))
-
-
-def joined(
-    text: str, whole: Sentences, parts: Sequence[Translation], penalty: float, n_best: int
-) -> Translation:
-    """Returns the translations of a text's sentences as one, with the likeliest alternatives.
-
-    The score is that of all sentences together: log-probability over length to the ``penalty``.
-    Alternatives differ in what their sentences score, and count by the lengths of the best ones.
-    """
-    if len(parts) == 1 and parts[0].source == text:
-        return parts[0]
-    lengths = [len(part.target_tokens) for part in parts]
-    found: list[tuple[tuple[Translation, ...], float]] = [((), 0.0)]
-    for part, length in zip(parts, lengths, strict=True):
-        weight = (length / max(1, sum(lengths))) ** penalty
-        longer = [
-            ((*before, one), score + weight * one.score)
-            for before, score in found
-            for one in part.alternatives
-        ]
-        found = sorted(longer, key=lambda entry: -entry[1])[:n_best]
-    hypotheses = tuple(_chained(text, whole, chosen, score) for chosen, score in found)
-    return replace(hypotheses[0], alternatives=hypotheses)
-
-
-def _chained(
-    text: str, whole: Sentences, parts: Sequence[Translation], score: float
-) -> Translation:
-    """Returns one translation of each sentence after the other; only the last end symbol stays."""
-    targets = [part.target_tokens[:-1] for part in parts[:-1]] + [parts[-1].target_tokens]
-    rows = [len(target) for target in targets]
-    columns = [len(part.source_tokens) for part in parts]
-    attention = np.zeros((sum(rows), sum(columns)), dtype=parts[0].attention.dtype)
-    places = zip(accumulate(rows, initial=0), accumulate(columns, initial=0), strict=True)
-    for (row, column), target, part in zip(places, targets, parts, strict=False):
-        looks = part.attention[: len(target)]
-        attention[row : row + len(looks), column : column + looks.shape[1]] = looks
-    return Translation(
-        whole.join(part.text for part in parts),
-        score,
-        tuple(chain.from_iterable(part.source_tokens for part in parts)),
-        tuple(chain.from_iterable(targets)),
-        attention,
-        source=text,
-    )
-
-
-def _blank(source: str) -> Translation:
-    """Returns the translation of a source without text."""
-    nothing = Translation("", 0.0, source=source)
-    return replace(nothing, alternatives=(nothing,))
 
 
 def _doubtful(
