@@ -20,6 +20,8 @@ from seq2seq.nn import kernel_cells, scan
 from seq2seq.nn.attention import ATTENTIONS
 from seq2seq.nn.cells import CELLS
 from seq2seq.search import beam, sampling
+from seq2seq.search.asked import Bounds
+from seq2seq.search.beams import first
 from seq2seq.search.config import SamplingConfig, SearchConfig
 from seq2seq.search.rules import constrain, rules_of
 from seq2seq.tensors.tree import each
@@ -136,12 +138,12 @@ def searched(monkeypatch: pytest.MonkeyPatch, model: Any, fold: bool) -> None:
         stepper: Any = fold_model(model, "float32") if fold else model
         source = moved(source)
         memory, state = stepper.start(source)
-        limits = config.limits(source)
-        beams = beam._first(limits)
+        limits = Bounds.none(config.limits(source))
+        beams = first(limits)
         for _ in range(2):
             made = stepper.step(memory, state, beams.prefix[:, :, -1])
             seen = constrain(made.log_probs, beams.prefix[:, :, 1:], limits, rules_of(config))
-            scores, parents, tokens = beam._continuations(beams.scores, seen, config.beam_size)
+            scores, parents, tokens = beam.continuations(beams.scores, seen, config.beam_size)
             assert {one.device.type for one in (scores, parents, tokens)} == {"cuda"}
             state = made.state
         rows, recent = seen[:, 0], beams.prefix[:, 0]

@@ -11,11 +11,14 @@ from torch import Tensor
 from seq2seq.errors import OneOf, require, require_kinds, require_name
 from seq2seq.tensors import Padded
 
+TERMS = ("hard", "soft")
+"""Whether terms that are asked for must stand in a text, or are worth something."""
 MOST_BEAMS = 10_000
 """More would fill the memory of a usual machine with a single text."""
 STRATEGIES: dict[str, str | Callable[..., Any]] = {
     "beam": "seq2seq.search.beam:beam_search",
     "greedy": "seq2seq.search.greedy:greedy_search",
+    "diverse": "seq2seq.search.diverse:diverse_search",
     "sampling": "seq2seq.search.sampling:sampled_search",
 }
 """Ways to search, by name: a :data:`seq2seq.search.stepper.Strategy`, or ``module:name`` of it."""
@@ -59,11 +62,24 @@ class SearchConfig:
 
     strategy: Annotated[str, OneOf(STRATEGIES)] = "beam"
     """`beam`: the best of the hypotheses that are kept at each step (`greedy`: of one);
-    `sampling`: tokens drawn by the settings below `sampling`."""
+    `diverse`: beams in `groups` that avoid each other's tokens; `sampling`: tokens drawn by the
+    settings below `sampling`."""
     beam_size: int = 5
     """Hypotheses kept at each step; 1 is greedy search."""
     length_penalty: float = 1.0
     """A hypothesis scores its log-probability divided by its length to this power."""
+    coverage_penalty: float = 0.0
+    """How much a hypothesis that ends loses for source tokens that it has hardly looked at: this
+    times the sum of `log(min(1, attention))` is added (Wu et al. 2016, section 7); 0: off."""
+    groups: int = 1
+    """Of `diverse`: beams of one text, each `beam_size / groups` wide."""
+    diversity: float = 0.5
+    """Of `diverse`: nats that a token is worth less for each time that an earlier group has just
+    taken it (Vijayakumar et al. 2018)."""
+    terms: Annotated[str, OneOf(TERMS)] = "hard"
+    """Whether terms that are asked for must stand in a text, or count `term_bonus`."""
+    term_bonus: float = 5.0
+    """Nats that each term is worth, where `terms` is `soft`."""
     min_length: int = 0
     """Least tokens of a hypothesis."""
     max_length: int = 0
@@ -83,6 +99,12 @@ class SearchConfig:
         fits = self.beam_size <= MOST_BEAMS
         require(fits, "beam_size", f"at most {MOST_BEAMS:,}", self.beam_size)
         require(self.length_penalty >= 0, "length_penalty", "at least 0", self.length_penalty)
+        require(self.coverage_penalty >= 0, "coverage_penalty", "at least 0", self.coverage_penalty)
+        whole = self.groups >= 1 and self.beam_size % self.groups == 0
+        require(whole, "groups", f"a divisor of beam_size ({self.beam_size})", self.groups)
+        require(self.diversity >= 0, "diversity", "at least 0", self.diversity)
+        require_name(self.terms, "terms", TERMS)
+        require(self.term_bonus >= 0, "term_bonus", "at least 0", self.term_bonus)
         require(self.min_length >= 0, "min_length", "at least 0", self.min_length)
         fits = self.max_length == 0 or self.max_length >= max(1, self.min_length)
         require(fits, "max_length", "0, or at least 1 and min_length", self.max_length)

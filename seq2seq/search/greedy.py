@@ -46,16 +46,16 @@ def token_by_token(
     choose: Choose,
 ) -> list[Hypothesis]:
     """Returns one hypothesis a text, each token as ``choose`` says."""
-    memory, state, limits, rules = start.memory, start.state, start.limits, rules_of(config)
-    count = len(limits)
-    texts = torch.arange(count, device=limits.device)  # those still going on
-    prefix = torch.full((count, 1, 1), BOS, device=limits.device)  # [R, 1, T]
-    total = torch.zeros(count, dtype=torch.double, device=limits.device)
+    memory, state, bounds, rules = start.memory, start.state, start.bounds, rules_of(config)
+    count, device = len(bounds.limits), bounds.limits.device
+    texts = torch.arange(count, device=device)  # those still going on
+    prefix = torch.full((count, 1, 1), BOS, device=device)  # [R, 1, T]
+    total = torch.zeros(count, dtype=torch.double, device=device)
     trail: list[Tensor] = []
     ended: dict[int, tuple[tuple[int, ...], float, int]] = {}
     while len(texts):
         step = stepper.step(memory, state, prefix[:, :, -1])
-        log_probs = constrain(step.log_probs, prefix[:, :, 1:], limits, rules)  # [R, 1, V]
+        log_probs = constrain(step.log_probs, prefix[:, :, 1:], bounds, rules)  # [R, 1, V]
         best, token = choose(log_probs[:, 0], prefix[:, 0], texts)
         total = total + best
         looked = step.attention.new_zeros(count, step.attention.shape[2])  # [B, S]
@@ -72,8 +72,9 @@ def token_by_token(
                 share = score / max(1, length) ** config.length_penalty
                 ended[text] = tuple(ids[:length]), share, length
             rows = (~over).nonzero().flatten()
-            texts, prefix, limits, total = texts[rows], prefix[rows], limits[rows], total[rows]
-            memory, state = selected(memory, rows), state.select(rows)
+            texts, prefix, total = texts[rows], prefix[rows], total[rows]
+            bounds, memory = bounds.select(rows), selected(memory, rows)
+            state = state.select(rows)
     looks = torch.stack(trail, dim=1).cpu() if trail else torch.zeros(0)  # [B, T, S]
     return [
         Hypothesis(ids, score, looks[text, :length].clone())

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from seq2seq.search.asked import Bounds
 from seq2seq.search.config import SearchConfig
 from seq2seq.symbols import EOS, PAD
 
@@ -115,11 +116,27 @@ def rules_of(config: SearchConfig) -> list[Rule]:
 def constrain(
     log_probs: Float[Tensor, "B K V"],
     prefix: Int[Tensor, "B K T"],
-    limits: Int[Tensor, "B"],
+    bounds: Bounds,
     rules: Sequence[Rule],
 ) -> Float[Tensor, "B K V"]:
-    """Applies rules, in place; what is no number is impossible, too."""
+    """Applies rules, in place; what is no number is impossible, too.
+
+    Where a text must begin with a token, that alone may follow, whatever the rules say; one that
+    the model takes for impossible, or that no text is made of, costs nothing.
+    """
     log_probs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+    place = prefix.shape[2]
+    given = bounds.prefix[:, place] if place < bounds.prefix.shape[1] else None  # [B]
+    raw = None if given is None else log_probs.gather(2, _spread(given, log_probs))  # [B, K, 1]
     for rule in rules:
-        rule(log_probs, prefix, limits)
+        rule(log_probs, prefix, bounds.limits)
+    if given is not None and raw is not None:
+        forced = torch.full_like(log_probs, -torch.inf)
+        forced.scatter_(2, _spread(given, log_probs), raw.nan_to_num(neginf=0.0))
+        log_probs.copy_(torch.where((given == PAD)[:, None, None], log_probs, forced))
     return log_probs
+
+
+def _spread(tokens: Int[Tensor, "B"], over: Float[Tensor, "B K V"]) -> Int[Tensor, "B K 1"]:
+    """Returns each text's token once for each of its beams."""
+    return tokens[:, None, None].expand(-1, over.shape[1], 1)

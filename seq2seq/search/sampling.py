@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.errors import require
+from seq2seq.search.asked import Bounds
 from seq2seq.search.config import SamplingConfig, SearchConfig
 from seq2seq.search.greedy import token_by_token
 from seq2seq.search.rules import Rule, constrain
@@ -207,7 +208,7 @@ def sample(
         dice: As many streams as there are rows.
         rules: What may not be drawn; they see the recent tokens only, and no limit.
     """
-    no_limit = torch.full((len(tokens),), sys.maxsize, device=tokens.device)
+    free = Bounds.none(torch.full((len(tokens),), sys.maxsize, device=tokens.device))
     room = tokens.new_full((len(tokens), config.repetition_window), PAD)
     recent = torch.cat([room, tokens[:, :-1]], dim=1)[:, -config.repetition_window :]  # [R, W]
     tokens = tokens[:, -1:]
@@ -215,7 +216,7 @@ def sample(
         # Only the step: whoever takes a token goes on in a mode of their own.
         with torch.inference_mode():
             step = stepper.step(memory, state, tokens)
-            log_probs = constrain(step.log_probs, recent[:, None], no_limit, rules)[:, 0]  # [R, V]
+            log_probs = constrain(step.log_probs, recent[:, None], free, rules)[:, 0]  # [R, V]
         state = step.state
         if config.repetition_penalty != 1:
             recent = torch.cat([recent[:, 1:], tokens], dim=1)
@@ -238,12 +239,11 @@ def sampled_search(
     What is drawn is a function of the seed and the text's number in the request: neither the batch
     nor its order changes it.
     """
-    device = start.limits.device
-    rows = torch.arange(len(start.limits), device=device).repeat_interleave(n_best)  # [B*N]
-    many = Start(
-        selected(start.memory, rows), start.state.select(rows), start.limits[rows], start.numbers
-    )
-    keys = [(number, draw) for number in start.numbers for draw in range(n_best)]
+    places = torch.arange(len(start.asked), device=start.bounds.limits.device)
+    rows = places.repeat_interleave(n_best)  # [B*N]
+    memory, state = selected(start.memory, rows), start.state.select(rows)
+    many = Start(memory, state, start.bounds.select(rows), start.asked)
+    keys = [(one.number, draw) for one in start.asked for draw in range(n_best)]
     dice, settings = Dice(config.seed, keys), config.sampling
 
     def choose(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from seq2seq.search.asked import Asked, Bounds
 from seq2seq.search.config import SearchConfig
 from seq2seq.tensors import Padded, Step
 
@@ -63,10 +64,9 @@ class Start(Generic[MemoryT, StateT]):
     """What is looked at, sequence by sequence; None: there is nothing."""
     state: StateT
     """The state before the first token; rows ``B``."""
-    limits: Int[Tensor, "B"]
-    """The most tokens of each text, its end symbol included."""
-    numbers: Sequence[int]
-    """Which text of the request each is: what is drawn for it depends on nothing else."""
+    bounds: Bounds
+    asked: Sequence[Asked]
+    """What is asked of each text."""
 
 
 @torch.inference_mode()
@@ -74,12 +74,13 @@ def begin(
     reader: Reader[MemoryT, StateT],
     source: Padded,
     config: SearchConfig,
-    numbers: Sequence[int] | None = None,
+    asked: Sequence[Asked] | None = None,
 ) -> Start[MemoryT, StateT]:
-    """Reads the sources; ``numbers`` are by default their places."""
+    """Reads the sources; by default the texts are numbered, and nothing else is asked of them."""
     memory, state = reader.start(source)
-    places = range(len(source.lengths)) if numbers is None else numbers
-    return Start(memory, state, config.limits(source), places)
+    if asked is None:
+        asked = [Asked(number) for number in range(len(source.lengths))]
+    return Start(memory, state, Bounds.of(config.limits(source), asked, source.lengths), asked)
 
 
 def selected(memory: MemoryT, rows: Int[Tensor, "R"]) -> MemoryT:

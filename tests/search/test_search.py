@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seq2seq.errors import ConfigError
+from seq2seq.search.asked import Bounds
 from seq2seq.search.beam import BLOCK, largest
 from seq2seq.search.config import SearchConfig
 from seq2seq.search.rules import constrain, rules_of
@@ -268,7 +269,9 @@ def test_no_sentences_give_no_hypotheses() -> None:
 def test_what_may_follow(prefix: list[int], size: int, shortest: int, limit: int) -> None:
     config = SearchConfig(no_repeat_ngram=size, min_length=shortest)
     before = torch.tensor(prefix, dtype=torch.long)[None, None]
-    found = constrain(torch.zeros(1, 1, VOCAB), before, torch.tensor([limit]), rules_of(config))
+    found = constrain(
+        torch.zeros(1, 1, VOCAB), before, Bounds.none(torch.tensor([limit])), rules_of(config)
+    )
     allowed = found[0, 0].isfinite()
     grams = [tuple(prefix[at : at + size]) for at in range(len(prefix) - size + 1)]
     for token in range(VOCAB):

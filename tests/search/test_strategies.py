@@ -14,6 +14,7 @@ from seq2seq.models.language_model import LanguageModelConfig, build_language_mo
 from seq2seq.models.seq2seq import EncoderConfig, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.search.asked import Asked, Bounds
 from seq2seq.search.beam import beam_search
 from seq2seq.search.config import STRATEGIES, SamplingConfig, SearchConfig
 from seq2seq.search.greedy import greedy_search
@@ -70,10 +71,12 @@ def test_a_name_chooses_its_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_neither_batch_nor_order_changes_what_is_found(strategy: str) -> None:
     model, config = model_of(), replace(SAMPLING, strategy=strategy, beam_size=3)
     together = search(model, padded(SOURCES), config, 2)
-    backwards = search(model, padded(SOURCES[::-1]), config, 2, numbers=[3, 2, 1, 0])
+    backwards = search(
+        model, padded(SOURCES[::-1]), config, 2, asked=[Asked(number) for number in (3, 2, 1, 0)]
+    )
     assert shown(backwards[::-1]) == shown(together)
     for number, source in enumerate(SOURCES):
-        assert shown(search(model, padded([source]), config, 2, numbers=[number])) == shown(
+        assert shown(search(model, padded([source]), config, 2, asked=[Asked(number)])) == shown(
             together[number : number + 1]
         )
 
@@ -136,7 +139,7 @@ def test_a_language_model_is_searched_without_a_memory(strategy: str) -> None:
     model = model.double().eval()
     config = SearchConfig(strategy=strategy, beam_size=400, max_length=3, length_penalty=0.0)
     limits = torch.full((1,), 4)
-    start = Start(None, model.start(1), limits, [0])
+    start = Start(None, model.start(1), Bounds.none(limits), [Asked(0)])
     hypotheses = strategy_of(config)(model, start, config, 5)[0]
     for found in hypotheses:
         total, state = 0.0, model.start(1)

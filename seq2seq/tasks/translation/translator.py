@@ -23,6 +23,7 @@ from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE
 from seq2seq.runs.loading import load_model
+from seq2seq.search.asked import Asked
 from seq2seq.search.config import SearchConfig
 from seq2seq.search.memory import halving
 from seq2seq.search.replay import Replayed
@@ -214,7 +215,7 @@ class Translator:
 
         def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
-            asked = [numbers[index] for index in batch]
+            asked = [Asked(numbers[index]) for index in batch]
             hypotheses = search_for(self.stepper, source, search, n_best, asked)
             return [
                 self._read(texts[index], rows[index], best)

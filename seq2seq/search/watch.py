@@ -1,0 +1,101 @@
+"""How far texts have come with the terms that must stand in them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from seq2seq.search.asked import Asked
+from seq2seq.symbols import BOS
+
+Place: TypeAlias = tuple[int, int, int]
+"""A term, one of its spellings, and how many tokens of that stand at the end of a text."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a text has come."""
+
+    met: tuple[int, ...]
+    """How often each term stands in it, at most as often as it is asked for."""
+    begun: tuple[Place, ...] = ()
+    """The spellings that it ends with, or with the beginning of; a whole one counts once a token
+    follows that is not of the same word."""
+
+
+class Watch:
+    """Follows the hypotheses of one text; what it knows of a prefix is not worked out again.
+
+    A term is reckoned to cost the tokens of its shortest spelling, and one more that may have to
+    stand between it and the word before.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.terms, self.words = asked.terms, asked.words
+        self.costs = [term.cost for term in self.terms]
+        self.separators = self.words.separators if self.words is not None else ()
+        self._known: dict[tuple[int, ...], Progress] = {(BOS,): Progress((0,) * len(self.terms))}
+
+    def progress(self, prefix: tuple[int, ...]) -> Progress:
+        """Returns how far a text, its start symbol first, has come."""
+        found = self._known.get(prefix)
+        if found is None:
+            found = self.after(self.progress(prefix[:-1]), *prefix[-2:])
+            self._known[prefix] = found
+        return found
+
+    def after(self, progress: Progress, last: int, token: int) -> Progress:
+        """Returns how far a text has come that ended with ``last`` and goes on with ``token``."""
+        met, begun = list(progress.met), list[Place]()
+        parted = self._parted(last, token)
+        for term, spelling, length in progress.begun:
+            tokens = self.terms[term].spellings[spelling]
+            if length == len(tokens):
+                met[term] = min(met[term] + parted, self.terms[term].times)
+            elif tokens[length] == token:
+                begun.append((term, spelling, length + 1))
+        begun += [place for place, first in self._beginnings(met, last) if first == token]
+        return Progress(tuple(met), tuple(begun))
+
+    def complete(self, progress: Progress) -> bool:
+        """Tells whether a text has all its terms, and nothing but a whole word after them."""
+        return progress.met == tuple(term.times for term in self.terms)
+
+    def left(self, progress: Progress, last: int) -> int:
+        """Returns how many tokens are enough to meet the terms that a text still lacks."""
+        lacking = zip(self.terms, progress.met, self.costs, strict=True)
+        whole = sum((term.times - met) * cost for term, met, cost in lacking)
+        return whole - self._saved(progress, last)
+
+    def _saved(self, progress: Progress, last: int) -> int:
+        """Returns how much of that the end of the text has done already."""
+        done, most = dict[int, int](), 0
+        for term, spelling, length in progress.begun:
+            if progress.met[term] < self.terms[term].times:
+                rest = len(self.terms[term].spellings[spelling]) - length
+                if rest == 0:
+                    done[term] = self.costs[term]
+                most = max(most, self.costs[term] - rest)
+        fits = any(True for _ in self._beginnings(progress.met, last))
+        return max(most, sum(done.values()), int(fits))
+
+    def wanted(self, progress: Progress, last: int) -> set[int]:
+        """Returns the tokens that bring a text nearer to its terms."""
+        found = {first for _, first in self._beginnings(progress.met, last)}
+        for term, spelling, length in progress.begun:
+            tokens = self.terms[term].spellings[spelling]
+            if length < len(tokens):
+                found.add(tokens[length])
+        return found
+
+    def _beginnings(
+        self, met: tuple[int, ...] | list[int], last: int
+    ) -> Iterator[tuple[Place, int]]:
+        """Yields the spellings of lacking terms that may begin here, and their first tokens."""
+        for number, term in enumerate(self.terms):
+            if met[number] < term.times:
+                for spelling, tokens in enumerate(term.spellings):
+                    if self._parted(last, tokens[0]):
+                        yield (number, spelling, 1), tokens[0]
+
+    def _parted(self, before: int, after: int) -> bool:
+        return self.words is None or self.words.part(before, after)
