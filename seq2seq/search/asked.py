@@ -19,7 +19,7 @@ class Term:
     spellings: tuple[tuple[int, ...], ...]
     """Each the tokens of the phrase; none is empty."""
     times: int = 1
-    """How often it must stand there."""
+    """How often it must stand there: at so many places one of its spellings ends."""
 
     @property
     def cost(self) -> int:

@@ -2,8 +2,8 @@
 
 Dynamic beam allocation (Post & Vilar 2018): hypotheses share the beam by how far they have come
 with their phrases, so that those that have begun one are not crowded out by likelier ones that have
-not. Here a hypothesis is also given up once too few tokens are left for what it still lacks: so the
-phrases stand in every text that comes out.
+not. Here one is also kept, always, that has room for what it still lacks: so the phrases stand in
+every text that comes out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,9 @@ class Choice(NamedTuple):
     parent: int
     token: int
     left: int = 0
-    """Tokens that its terms still need: those that need as many compete."""
+    """Tokens that are enough for the terms it lacks: those that lack as many compete."""
+    safe: bool = True
+    """Whether there is room for so many."""
 
 
 NOTHING = Choice(-torch.inf, 0, PAD)
@@ -114,9 +116,9 @@ class _Row:
         """
         for parent, prefix in enumerate(self.prefixes):
             progress = self.watch.progress(prefix)
-            tokens = self.watch.wanted(progress, prefix[-1])
-            yield from ((parent, token) for token in tokens)
-            if not tokens and self.watch.separators:
+            nearer = self.watch.firsts(progress, prefix[-1]) | self.watch.nexts(progress)
+            yield from ((parent, token) for token in nearer)
+            if self.watch.separators and not self.watch.ready(progress, prefix[-1]):
                 between = log_probs[parent, list(self.watch.separators)].argmax()
                 yield parent, self.watch.separators[int(between)]
 
@@ -142,7 +144,7 @@ class _Row:
             return choice if watch.complete(after) else None
         left = watch.left(after, choice.token)
         room = self.limit - 1 - len(prefix)  # tokens that may follow, the end symbol left out
-        return choice._replace(left=left) if left <= room else None
+        return choice._replace(left=left, safe=left <= room)
 
 
 def _shared(choices: Sequence[Choice], size: int) -> list[Choice]:
@@ -153,6 +155,8 @@ def _shared(choices: Sequence[Choice], size: int) -> list[Choice]:
         rank = banks[choice.left] = banks.get(choice.left, -1) + 1
         ranked.append((rank, choice.left, choice))
     kept = [choice for _, _, choice in sorted(ranked, key=lambda one: one[:2])[:size]]
+    if not any(choice.safe for choice in kept):
+        kept[-1:] = [choice for choice in choices if choice.safe][:1] or kept[-1:]
     return sorted(kept, key=lambda one: (-one.score, one.parent, one.token))
 
 

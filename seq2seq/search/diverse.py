@@ -27,7 +27,7 @@ def diverse_search(
     before that has just taken it; scores stay the model's own.
     """
     texts, groups = len(start.asked), config.groups
-    own = replace(config, beam_size=config.beam_size // groups)
+    own = replace(config, beam_size=config.beam_size // groups, groups=1)
     # Row g*B + b is group g of sentence b.
     rows = torch.arange(texts, device=start.bounds.limits.device).repeat(groups)
     many = Start(

@@ -46,13 +46,15 @@ class Watch:
     def after(self, progress: Progress, last: int, token: int) -> Progress:
         """Returns how far a text has come that ended with ``last`` and goes on with ``token``."""
         met, begun = list(progress.met), list[Place]()
-        parted = self._parted(last, token)
+        whole = set[int]()
         for term, spelling, length in progress.begun:
             tokens = self.terms[term].spellings[spelling]
             if length == len(tokens):
-                met[term] = min(met[term] + parted, self.terms[term].times)
+                whole.add(term)
             elif tokens[length] == token:
                 begun.append((term, spelling, length + 1))
+        for term in whole if self._parted(last, token) else ():
+            met[term] = min(met[term] + 1, self.terms[term].times)
         begun += [place for place, first in self._beginnings(met, last) if first == token]
         return Progress(tuple(met), tuple(begun))
 
@@ -75,12 +77,22 @@ class Watch:
                 if rest == 0:
                     done[term] = self.costs[term]
                 most = max(most, self.costs[term] - rest)
-        fits = any(True for _ in self._beginnings(progress.met, last))
-        return max(most, sum(done.values()), int(fits))
+        return max(most, sum(done.values()), self.ready(progress, last))
 
-    def wanted(self, progress: Progress, last: int) -> set[int]:
-        """Returns the tokens that bring a text nearer to its terms."""
-        found = {first for _, first in self._beginnings(progress.met, last)}
+    def firsts(self, progress: Progress, last: int) -> set[int]:
+        """Returns the tokens with which a term that a text lacks may begin now."""
+        return {first for _, first in self._beginnings(progress.met, last)}
+
+    def ready(self, progress: Progress, last: int) -> bool:
+        """Tells whether the shortest spelling of a term that a text lacks may begin now."""
+        return any(
+            len(self.terms[term].spellings[spelling]) < self.costs[term]
+            for (term, spelling, _), _ in self._beginnings(progress.met, last)
+        )
+
+    def nexts(self, progress: Progress) -> set[int]:
+        """Returns the tokens with which a text goes on with terms that it has begun."""
+        found = set[int]()
         for term, spelling, length in progress.begun:
             tokens = self.terms[term].spellings[spelling]
             if length < len(tokens):

@@ -61,7 +61,7 @@ def test_a_name_chooses_its_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert strategy_of(SearchConfig(strategy="mine")) is greedy_search
     with pytest.raises(ConfigError) as error:
         SearchConfig(strategy="beem")
-    accepted = "beam, greedy, sampling, mine"
+    accepted = "beam, greedy, diverse, sampling, mine"
     assert (
         str(error.value) == f"strategy: must be one of {accepted}, got 'beem'; did you mean 'beam'?"
     )
