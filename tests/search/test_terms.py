@@ -37,7 +37,7 @@ def found(
     return search(TABLE, sentences(numbers), config, n_best, asked)
 
 
-def shown(hypotheses: Sequence[Hypothesis]) -> list[tuple[Ids, float]]:
+def shown(hypotheses: Sequence[Hypothesis]) -> list[tuple[Ids, Any]]:
     return [(one.ids, pytest.approx(one.score)) for one in hypotheses]
 
 
@@ -124,7 +124,7 @@ def test_soft_terms_are_worth_their_bonus(bonus: float) -> None:
 
     def worth(ids: Ids, score: float) -> float:
         met = sum(times(ids, term, None) > 0 for term in terms)
-        return score + bonus * met / (len(ids) + 1) ** config.length_penalty
+        return score + float(bonus * met / (len(ids) + 1) ** config.length_penalty)
 
     expected = [(ids, worth(ids, score)) for ids, score in all_hypotheses(1, config)]
     expected.sort(key=lambda one: -one[1])

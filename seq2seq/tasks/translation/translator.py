@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from seq2seq.errors import (
     CheckpointError,
     as_path,
     as_texts,
+    require,
     require_kind,
     require_name,
     require_whole,
@@ -35,6 +36,7 @@ from seq2seq.tasks.task import read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translation import Translation, blank, joined
+from seq2seq.tasks.translation.wishes import Wishes
 from seq2seq.text.pipeline import Pipeline
 from seq2seq.text.sentences import (
     SPLITS,
@@ -138,7 +140,7 @@ class Translator:
         replay = device == GRAPHS
         return cls(models, pipelines[0], search, precision, replay=replay, language=language)
 
-    def __call__(
+    def __call__(  # noqa: PLR0913
         self,
         texts: str | Iterable[str],
         *,
@@ -149,6 +151,7 @@ class Translator:
         split: str | None = None,
         language: str | None = None,
         first: int = 0,
+        wishes: Wishes | None = None,
     ) -> list[Translation]:
         """Translates each text; the order is kept, a blank text gives a blank one.
 
@@ -167,6 +170,7 @@ class Translator:
                 the one that the run's training files or columns are named after, else English.
             first: The number of the first text, by which ``strategy: sampling`` draws, where a
                 stream of texts comes in several calls.
+            wishes: What the translations must begin with, and what must stand in them.
 
         Raises:
             DataError: Something else than texts.
@@ -183,8 +187,11 @@ class Translator:
         texts = as_texts(texts)
         if split is None:
             self._warn_of_several(texts)
-            asked = range(first, first + len(texts))
+            numbers = list(range(first, first + len(texts)))
+            asked = self._asked(texts, numbers, wishes)
             return self._search(texts, asked, search, n_best, batch_size)
+        only = wishes is None or (wishes.prefixes is None and wishes.terms is None)
+        require(only, "wishes", "a glossary alone where split is given", wishes)
         require_name(split, "split", SPLITS)
         cut = splitter(language or self.language)
         whole = [self._in_sentences(text, cut) for text in texts]
@@ -195,28 +202,37 @@ class Translator:
             for number, one in enumerate(whole, first)
             for place in range(len(one.pieces))
         ]
-        found = iter(self._search(pieces, numbers, search, n_best, batch_size))
+        asked = self._asked(pieces, numbers, wishes)
+        found = iter(self._search(pieces, asked, search, n_best, batch_size))
         return [
             joined(text, one, list(islice(found, len(one.pieces))), search.length_penalty, n_best)
             for text, one in zip(texts, whole, strict=True)
         ]
 
+    def _asked(
+        self, texts: Sequence[str], numbers: Sequence[int], wishes: Wishes | None
+    ) -> list[Asked]:
+        """Returns what is asked of each text."""
+        if wishes is None:
+            return [Asked(number) for number in numbers]
+        return wishes.asked(texts, numbers, self.pipelines.target)
+
     def _search(
         self,
         texts: Sequence[str],
-        numbers: Sequence[int],
+        asked: Sequence[Asked],
         search: SearchConfig,
         n_best: int,
         batch_size: int,
     ) -> list[Translation]:
-        """Translates texts as they are; ``numbers`` are theirs in the request."""
+        """Translates texts as they are."""
         rows = self._encode(texts)
         results = [blank(text) for text in texts]
 
         def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
-            asked = [Asked(numbers[index]) for index in batch]
-            hypotheses = search_for(self.stepper, source, search, n_best, asked)
+            wishes = [asked[index] for index in batch]
+            hypotheses = search_for(self.stepper, source, search, n_best, wishes)
             return [
                 self._read(texts[index], rows[index], best)
                 for index, best in zip(batch, hypotheses, strict=True)
@@ -224,7 +240,12 @@ class Translator:
 
         # The longest first, so that at the end no worker has much left while others have none.
         size = max(1, min(batch_size, MOST_ROWS // search.beam_size))
-        batches = list(_batches([len(row) for row in rows], size))[::-1]
+        lengths = [len(row) for row in rows]
+        # Terms cost time, which others should not share.
+        with_terms = [index for index, one in enumerate(asked) if one.terms]
+        without = [index for index, one in enumerate(asked) if not one.terms]
+        kinds = (_batches(lengths, some, size) for some in (without, with_terms))
+        batches = list(chain.from_iterable(kinds))[::-1]
         spread = side_by_side if self.models[0].device.type == "cpu" else map
         results_of = partial(halving, translate, remedy=REMEDY)
         for batch, translations in zip(batches, spread(results_of, batches), strict=True):
@@ -300,13 +321,13 @@ def _warn(problem: str) -> None:
     log.warning("%s", problem)
 
 
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int], texts: Sequence[int], size: int) -> Iterator[list[int]]:
     """Yields the texts of each batch, similar lengths together; empty texts are left out.
 
     Fewer than ``size`` texts where they are long: what a search remembers grows with both.
     """
     batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+    for index in sorted(texts, key=lengths.__getitem__):
         if batch and (len(batch) == size or len(batch) * lengths[index] >= size * USUAL_TOKENS):
             yield batch
             batch = []

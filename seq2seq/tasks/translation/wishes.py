@@ -1,0 +1,114 @@
+"""What users ask of translations besides their sources: beginnings, phrases, a glossary."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from seq2seq.errors import DataError, as_list, as_texts
+from seq2seq.search.asked import Asked, Term, Words
+from seq2seq.symbols import UNK
+from seq2seq.tasks.translation.glossary import Glossary
+from seq2seq.text.borders import borders
+from seq2seq.text.pipeline import Pipeline
+
+log = logging.getLogger("seq2seq")
+GivenT = TypeVar("GivenT")
+CARRIER = "a"
+"""Stands before a phrase to see how it is spelt after another word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What is asked of the translations of several texts."""
+
+    prefixes: Sequence[str] | None = None
+    """What each must begin with; an empty text leaves it free. Its last word may be gone on with.
+    """
+    terms: Sequence[Sequence[str | Sequence[str]]] | None = None
+    """The phrases that must stand in each, as whole words; in place of a phrase there may be
+    several, of which any will do."""
+    glossary: Glossary | None = None
+    """Terms that must stand for those of the sources."""
+
+    def asked(self, texts: Sequence[str], numbers: Sequence[int], target: Pipeline) -> list[Asked]:
+        """Returns what is asked of each text, which has a number in the request.
+
+        Raises:
+            DataError: There are more or fewer prefixes or terms than texts, or something else.
+        """
+        prefixes = self._given("prefixes", self.prefixes, "", texts)
+        begun = target.encode(as_texts(prefixes, "prefixes"))
+        phrases = self._given("terms", self.terms, (), texts)
+        rows = zip(numbers, texts, begun, phrases, strict=True)
+        return [
+            Asked(number, tuple(prefix), self._terms(number, text, some, target), words_of(target))
+            for number, text, prefix, some in rows
+        ]
+
+    def _given(
+        self, key: str, given: Iterable[GivenT] | None, nothing: GivenT, texts: Sequence[str]
+    ) -> Sequence[GivenT]:
+        """Returns what is given for each text."""
+        if given is None:
+            return [nothing] * len(texts)
+        listed = as_list(given, key, "one entry a text")
+        if len(listed) != len(texts):
+            raise DataError(
+                f"{key}: must be as many as texts ({len(texts):,}), got {len(listed):,}"
+            )
+        return listed
+
+    def _terms(
+        self, number: int, text: str, given: Sequence[str | Sequence[str]], target: Pipeline
+    ) -> tuple[Term, ...]:
+        """Returns what must stand in one translation."""
+        where = f"terms: row {number:,}"
+        phrases = [tuple(as_texts(one, where)) for one in as_list(given, where, "phrases")]
+        if self.glossary is not None:
+            phrases += self.glossary.found(text)
+        return terms_of(target, phrases)
+
+
+@lru_cache(maxsize=8)
+def words_of(target: Pipeline) -> Words:
+    """Returns where words begin and end among the tokens of a pipeline."""
+    found = borders(target)
+    return Words(found.opens, found.closes)
+
+
+@lru_cache(maxsize=2**16)
+def spellings(target: Pipeline, phrase: str) -> tuple[tuple[int, ...], ...]:
+    """Returns the tokens that a phrase may be, where a text begins and after another word.
+
+    None where the vocabulary lacks what it needs.
+    """
+    first, after = target.encode([phrase, f"{CARRIER} {phrase}"])
+    carrier = target.encode([CARRIER])[0]
+    ways = [first]
+    if after[: len(carrier)] == carrier:
+        ways.append(after[len(carrier) :])
+    return tuple(dict.fromkeys(tuple(way) for way in ways if way and UNK not in way))
+
+
+def terms_of(target: Pipeline, phrases: Iterable[Sequence[str]]) -> tuple[Term, ...]:
+    """Returns what must stand in a text: of each entry one of its phrases.
+
+    An entry none of whose phrases can be written with the vocabulary is left out, and told of.
+    """
+    counts: dict[tuple[tuple[int, ...], ...], int] = {}
+    for several in phrases:
+        ways = tuple(dict.fromkeys(way for one in several for way in spellings(target, one)))
+        if ways:
+            counts[ways] = counts.get(ways, 0) + 1
+        else:
+            _tell_of_unwritable(several[0])
+    return tuple(Term(ways, times) for ways, times in counts.items())
+
+
+@lru_cache
+def _tell_of_unwritable(phrase: str) -> None:
+    log.warning(
+        "the term %r cannot be written with the model's vocabulary, and is left out", phrase
+    )
