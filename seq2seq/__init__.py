@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from seq2seq.tasks.language_model.generator import Generator
     from seq2seq.tasks.language_model.request import Sample
     from seq2seq.tasks.language_model.surprisal import Surprisal
+    from seq2seq.tasks.translation.glossary import Glossary
     from seq2seq.tasks.translation.translation import Translation
     from seq2seq.tasks.translation.translator import Translator
+    from seq2seq.tasks.translation.wishes import Wishes
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "DataError",
     "Forecaster",
     "Generator",
+    "Glossary",
     "Run",
     "Sample",
     "SamplingConfig",
@@ -46,6 +49,7 @@ __all__ = [
     "Surprisal",
     "Translation",
     "Translator",
+    "Wishes",
     "evaluate",
     "load",
     "train",
@@ -67,8 +71,10 @@ _HOMES = {
     "Generator": "tasks.language_model.generator",
     "Sample": "tasks.language_model.request",
     "Surprisal": "tasks.language_model.surprisal",
+    "Glossary": "tasks.translation.glossary",
     "Translation": "tasks.translation.translation",
     "Translator": "tasks.translation.translator",
+    "Wishes": "tasks.translation.wishes",
 }
 
 

@@ -127,7 +127,7 @@ class _Row:
         judged = [one for choice in choices if (one := self._judged(choice)) is not None]
         judged.sort(key=lambda one: (-one.score, one.parent, one.token))
         size = self.config.beam_size
-        # Those that need nothing more compete with each other, whether they end or not.
+        # Those that end compete with those that need nothing more.
         free = [one for one in judged if one.left == 0][:size]
         living = _shared([one for one in judged if one.token != EOS], size)
         return living, [one for one in free if one.token == EOS]
@@ -137,14 +137,15 @@ class _Row:
         watch, prefix = self.watch, self.prefixes[choice.parent]
         before = watch.progress(prefix)
         after = watch.after(before, prefix[-1], choice.token)
-        if self.config.terms == "soft":
+        soft = self.config.terms == "soft"
+        if soft:
             gained = sum(after.met) - sum(before.met)
-            return choice._replace(score=choice.score + self.config.term_bonus * gained)
+            choice = choice._replace(score=choice.score + self.config.term_bonus * gained)
         if choice.token == EOS:
-            return choice if watch.complete(after) else None
+            return choice if soft or watch.complete(after) else None
         left = watch.left(after, choice.token)
         room = self.limit - 1 - len(prefix)  # tokens that may follow, the end symbol left out
-        return choice._replace(left=left, safe=left <= room)
+        return choice._replace(left=left, safe=soft or left <= room)
 
 
 def _shared(choices: Sequence[Choice], size: int) -> list[Choice]:

@@ -34,10 +34,25 @@ from seq2seq.tasks.translation.evaluation import (
     suited,
     test_corpus,
 )
+from seq2seq.tasks.translation.glossary import Glossary
 from seq2seq.tasks.translation.translation import Translation
 from seq2seq.tasks.translation.translator import Translator
+from seq2seq.tasks.translation.wish_files import WishFiles
+from seq2seq.tasks.translation.wishes import Wishes
 from seq2seq.text.sentences import splitter
 
+SEARCH = (
+    "length_penalty",
+    "coverage_penalty",
+    "min_length",
+    "max_length",
+    "no_repeat_ngram",
+    "groups",
+    "diversity",
+    "terms",
+    "term_bonus",
+)
+"""Options that are settings of the search, besides the width of the beam."""
 COLUMNS = ("source_column", "target_column")
 """Options that say how ``--pairs`` is read."""
 
@@ -57,13 +72,15 @@ def translate(options: Namespace) -> None:
     piped = sys.stdin is None or not sys.stdin.isatty()
     interactive = options.files == ["-"] and not piped
     settings = given(options, ["n_best", "batch_size", "split", "language"])
+    wishes = WishFiles(options.prefix, options.require, _glossary(options))
     done = 0
     with (
         output(options.output) as file,
         tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
     ):
         for batch in read_arriving(options.files, options.errors):
-            for translation in translator(batch, first=done, **settings):
+            asked = wishes.of(len(batch))
+            for translation in translator(batch, first=done, wishes=asked, **settings):
                 print(_rendered(translation, options.format), file=file)
             file.flush()
             bar.update(len(batch))
@@ -88,7 +105,8 @@ def evaluate(options: Namespace) -> None:
             **given(options, ["batch_size", "bleu_tokenizer", "group_sources"]),
         )
     with output(options.output) as file, as_options(options):
-        evaluation = evaluate_pairs(translator, cases, suited(chosen, config))
+        wishes = Wishes(glossary=_glossary(options))
+        evaluation = evaluate_pairs(translator, cases, suited(chosen, config), wishes)
         if options.output:
             file.writelines(f"{one_line(text)}\n" for text in evaluation.of_each(cases))
     print_scores(evaluation.scores, options.format)
@@ -174,12 +192,24 @@ def _translator(options: Namespace) -> Translator:
     if options.batch_size is not None and options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
     translator = Translator.load(options.run, *options.ensemble, **given(options, LOADING))
-    names = ("beam_size", "length_penalty", "min_length", "max_length", "no_repeat_ngram")
-    with as_options(options):
-        search = replace(translator.search, **given(options, names))
     n_best = getattr(options, "n_best", 1)
-    translator.search = replace(search, beam_size=max(search.beam_size, n_best))
+    settings = given(options, SEARCH)
+    if options.groups is not None:
+        settings["strategy"] = "diverse"
+    wide = translator.search.beam_size if options.beam_size is None else options.beam_size
+    with as_options(options):
+        search = replace(translator.search, **settings, beam_size=wide)
+    translator.search = replace(search, beam_size=max(wide, n_best))
     return translator
+
+
+def _glossary(options: Namespace) -> Glossary | None:
+    """Reads the glossary that is named, if one is."""
+    if options.glossary is None:
+        if options.ignore_case:
+            raise ConfigError("--ignore-case: must be left out where --glossary is not given")
+        return None
+    return Glossary.read(options.glossary, ignore_case=options.ignore_case)
 
 
 def _rendered(translation: Translation, form: str) -> str:

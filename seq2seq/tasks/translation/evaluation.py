@@ -22,6 +22,7 @@ from seq2seq.tasks.translation.cases import (
 )
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.translator import Translator
+from seq2seq.tasks.translation.wishes import Wishes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +69,12 @@ class Evaluation:
 
 
 def evaluate_pairs(
-    translator: Translator, cases: Sequence[Case], settings: EvaluationConfig
+    translator: Translator,
+    cases: Sequence[Case],
+    settings: EvaluationConfig,
+    wishes: Wishes | None = None,
 ) -> Evaluation:
-    """Translates sources, and scores what comes out by their references.
+    """Translates sources, as wished, and scores what comes out by their references.
 
     Says so where a source has other references in other cases, unless ``group_sources`` is set.
 
@@ -86,9 +90,8 @@ def evaluate_pairs(
     tokenizer = settings.bleu_tokenizer or AUTO
     if take_tokenizer(settings.metrics):  # before the work, in case it cannot be used
         tokenizer = pick_tokenizer(tokenizer, all_texts(references))
-    translations = [
-        translation.text for translation in translator(sources, batch_size=settings.batch_size)
-    ]
+    found = translator(sources, batch_size=settings.batch_size, wishes=wishes)
+    translations = [translation.text for translation in found]
     scores = [
         METRICS[name](translations, references, lowercase=settings.lowercase, tokenize=tokenizer)
         for name in settings.metrics

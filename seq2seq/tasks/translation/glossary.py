@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seq2seq.data.files import is_blank, read_lines
-from seq2seq.errors import DataError, as_path
+from seq2seq.errors import DataError, as_path, require_kind
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Glossary:
     ignore_case: bool = False
     """Whether a term is found in the source however it is written."""
 
+    def __post_init__(self) -> None:
+        require_kind(self.ignore_case, bool, "ignore_case")
+
     @classmethod
     def read(cls, path: str | Path, *, ignore_case: bool = False) -> "Glossary":
         """Reads a file with a source term, a tab, and a target term a line.
@@ -33,7 +36,8 @@ class Glossary:
         Raises:
             DataError: The file cannot be read, or a line is something else.
         """
-        path = as_path(path, "glossary")
+        require_kind(ignore_case, bool, "ignore_case")
+        path = as_path(path, "path")
         terms: dict[str, tuple[str, ...]] = {}
         for number, line in enumerate(read_lines(path), 1):
             if is_blank(line):

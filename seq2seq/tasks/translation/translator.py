@@ -179,35 +179,36 @@ class Translator:
         for key, count in (("n_best", n_best), ("batch_size", batch_size), ("first", first)):
             require_whole(count, key, int(key != "first"))
         require_kind("" if language is None else language, str, "language")
-        search = self.search if search is None else search
-        require_kind(search, SearchConfig, "search")
-        if beam_size is not None:
-            search = replace(search, beam_size=beam_size)
-        search = replace(search, beam_size=max(search.beam_size, n_best))
+        require_kind(Wishes() if wishes is None else wishes, Wishes, "wishes")
+        search = self._settings(search, beam_size, n_best)
         texts = as_texts(texts)
         if split is None:
             self._warn_of_several(texts)
             numbers = list(range(first, first + len(texts)))
             asked = self._asked(texts, numbers, wishes)
             return self._search(texts, asked, search, n_best, batch_size)
+        require_name(split, "split", SPLITS)
         only = wishes is None or (wishes.prefixes is None and wishes.terms is None)
         require(only, "wishes", "a glossary alone where split is given", wishes)
-        require_name(split, "split", SPLITS)
         cut = splitter(language or self.language)
         whole = [self._in_sentences(text, cut) for text in texts]
         pieces = [piece for one in whole for piece in one.pieces]
-        # The first sentence is drawn as the whole text would be.
-        numbers = [
-            number + (place << 32)
-            for number, one in enumerate(whole, first)
-            for place in range(len(one.pieces))
-        ]
-        asked = self._asked(pieces, numbers, wishes)
+        asked = self._asked(pieces, _numbers(whole, first), wishes)
         found = iter(self._search(pieces, asked, search, n_best, batch_size))
         return [
             joined(text, one, list(islice(found, len(one.pieces))), search.length_penalty, n_best)
             for text, one in zip(texts, whole, strict=True)
         ]
+
+    def _settings(
+        self, search: SearchConfig | None, beam_size: int | None, n_best: int
+    ) -> SearchConfig:
+        """Returns the settings of a search, whose beam is as wide as hypotheses are asked for."""
+        search = self.search if search is None else search
+        require_kind(search, SearchConfig, "search")
+        if beam_size is not None:
+            search = replace(search, beam_size=beam_size)
+        return replace(search, beam_size=max(search.beam_size, n_best))
 
     def _asked(
         self, texts: Sequence[str], numbers: Sequence[int], wishes: Wishes | None
@@ -314,6 +315,15 @@ def _doubtful(
         yield bare, f"begin with none of the tags {', '.join(tags)}"
     if strange := [text for text, row in pairs if UNK in row]:
         yield strange, f"hold what the model does not know, as {source.unknown(strange[0])[0]!r}"
+
+
+def _numbers(whole: Iterable[Sentences], first: int) -> list[int]:
+    """Returns the number of each sentence; the first is drawn as the whole text would be."""
+    return [
+        number + (place << 32)
+        for number, one in enumerate(whole, first)
+        for place in range(len(one.pieces))
+    ]
 
 
 @lru_cache  # validation translates the same texts again and again, and is told of once

@@ -22,9 +22,28 @@ def _search(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--beam-size", type=int, metavar="K", help="hypotheses kept; 1 is greedy")
     parser.add_argument("--length-penalty", type=float, metavar="X", help="0 favours short texts")
+    parser.add_argument(
+        "--coverage-penalty", type=float, metavar="X", help="above 0: less is left untranslated"
+    )
     parser.add_argument("--min-length", type=int, metavar="N", help="least tokens")
     parser.add_argument("--max-length", type=int, metavar="N", help="most tokens")
     parser.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never repeat n tokens")
+    parser.add_argument(
+        "--groups", type=int, metavar="G", help="diverse beam search: parts of the beam that differ"
+    )
+    parser.add_argument(
+        "--diversity", type=float, metavar="X", help="how much they do; default: 0.5"
+    )
+    parser.add_argument(
+        "--glossary", metavar="FILE", help="source term, tab, target term a line: the latter stand"
+    )
+    parser.add_argument("--ignore-case", action="store_true", help="of the glossary's source terms")
+    parser.add_argument(
+        "--terms",
+        choices=("hard", "soft"),
+        help="soft: each counts --term-bonus nats",
+    )
+    parser.add_argument("--term-bonus", type=float, metavar="X", help="default: 5")
     parser.add_argument("--batch-size", type=int, metavar="N", help="texts at once; default: 64")
 
 
@@ -33,6 +52,10 @@ def _translate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", default=["-"], metavar="FILE", help="- is a pipe")
     output_options(parser)
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="needs --format jsonl")
+    parser.add_argument("--prefix", metavar="FILE", help="how translations begin, line by line")
+    parser.add_argument(
+        "--require", metavar="FILE", help="phrases, tabs between them, to stand in each translation"
+    )
     parser.add_argument(
         "--split",
         choices=SPLITS,
@@ -87,10 +110,10 @@ VERBS = (
         help="translate files or standard input, line by line",
         subject="run",
         examples=(
-            "seq2seq translate runs/quickstart source.txt > output.txt",
+            "seq2seq translate runs/quickstart source.txt --glossary terms.tsv > output.txt",
             "echo 'Your order arrives on May 4, 2021.' | seq2seq translate runs/quickstart",
             "seq2seq translate runs/quickstart text.txt.gz --split sentences --output output.txt",
-            "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5",
+            "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5 --groups 5",
             "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3",
         ),
     ),

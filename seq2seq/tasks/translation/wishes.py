@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from seq2seq.errors import DataError, as_list, as_texts
+from seq2seq.errors import DataError, as_list, as_texts, require_kind
 from seq2seq.search.asked import Asked, Term, Words
 from seq2seq.symbols import UNK
 from seq2seq.tasks.translation.glossary import Glossary
@@ -31,6 +31,9 @@ class Wishes:
     several, of which any will do."""
     glossary: Glossary | None = None
     """Terms that must stand for those of the sources."""
+
+    def __post_init__(self) -> None:
+        require_kind(self.glossary or Glossary({"": ("",)}), Glossary, "glossary")
 
     def asked(self, texts: Sequence[str], numbers: Sequence[int], target: Pipeline) -> list[Asked]:
         """Returns what is asked of each text, which has a number in the request.
