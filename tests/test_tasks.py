@@ -51,6 +51,7 @@ def test_refused_settings(overrides: dict[str, Any], text: str) -> None:
             {"text.tokenizer": "bpe", "text.vocab_size": 300, "text.sampling": 0.1},
             "text.sampling: must be 0, got 0.1",
         ),
+        ({"text.reversed": True}, "text.reversed: must be false, got True"),
         ({"validation.rows": 0}, "validation.rows: must be at least 1, got 0"),
         ({"validation.window": -1}, "validation.window: must be at least 0, got -1"),
         ({"validation.sample": -1}, "validation.sample: must be at least 0, got -1"),

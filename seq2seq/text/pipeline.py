@@ -69,6 +69,9 @@ class PipelineConfig:
     sample_size: int = 500_000
     """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all.
     Half a million sentences of many different words take about a gigabyte of memory."""
+    reversed: bool = False
+    """Whether texts are read or written from their end to their beginning; in and out they are as
+    usual, only tokens stand the other way round. A language tag stays first."""
 
     @property
     def subword_kind(self) -> SubwordKind | None:
@@ -197,6 +200,8 @@ class Pipeline:
     normalizers: Normalizers
     tokenizer: Tokenizer
     vocabulary: Vocabulary
+    reversed: bool = False
+    """Whether ids stand from the text's end to its beginning."""
 
     @classmethod
     def train(
@@ -226,7 +231,12 @@ class Pipeline:
         tokenizer = tokenizer or _train_tokenizer(config, source, key)
         if isinstance(tokenizer, SubwordTokenizer):
             tokenizer = replace(tokenizer, sampling=config.sampling)
-        untrained = cls(Normalizers(config.normalizers), tokenizer, Vocabulary((), config.tags))
+        untrained = cls(
+            Normalizers(config.normalizers),
+            tokenizer,
+            Vocabulary((), config.tags),
+            config.reversed,
+        )
         if tokenizer.alphabet is not None and (config.sampling or not trim):
             return replace(untrained, vocabulary=Vocabulary(tokenizer.alphabet, config.tags))
         counts = untrained._count(source())
@@ -288,8 +298,12 @@ class Pipeline:
         return _cut_tag(text, self.vocabulary.tag_ids)
 
     def _look_up(self, tag: str | None, row: list[str]) -> list[int]:
-        ids = self.vocabulary.ids(row)
+        ids = self.vocabulary.ids(self._turned(row))
         return ids if tag is None else [self.vocabulary.tag_ids[tag], *ids]
+
+    def _turned(self, tokens: list[str]) -> list[str]:
+        """Returns tokens of a text in the order of its ids, and the other way round."""
+        return tokens[::-1] if self.reversed else tokens
 
     def encode(self, texts: str | Iterable[str]) -> list[list[int]]:
         """Returns the ids of each text, without start and end symbols; a plain string is one text.
@@ -322,7 +336,7 @@ class Pipeline:
             ids = [id_ for id_ in takewhile(EOS.__ne__, row) if id_ not in (PAD, BOS)]
             tagged = bool(ids) and ids[0] in tags
             first.append(self.tokens(ids[:1])[0] if tagged else None)
-            rest.append(self._tokens_to_join(ids[1:] if tagged else ids))
+            rest.append(self._turned(self._tokens_to_join(ids[1:] if tagged else ids)))
         texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(rest)]
         return [
             _join_tag(tag, text, bool(tokens))
@@ -371,9 +385,15 @@ class Pipeline:
         ((_, row),) = self._cut([text], self.tokenizer.encode)
         return [token for token in dict.fromkeys(row) if token not in self.vocabulary]
 
+    @property
+    def _facts(self) -> dict[str, object]:
+        """What the pipeline's own file tells; earlier versions knew no order but the usual one."""
+        turned = {"reversed": True} if self.reversed else {}
+        return {"normalizers": self.normalizers.names, **turned}
+
     def files(self) -> dict[str, bytes]:
         """Returns the files that :meth:`save` writes."""
-        files = {FILE: storage.to_json({"normalizers": self.normalizers.names})}
+        files = {FILE: storage.to_json(self._facts)}
         return {**files, **self.tokenizer.files(), **self.vocabulary.files()}
 
     def save(self, folder: Path) -> None:
@@ -384,7 +404,7 @@ class Pipeline:
         """
         files = self.files()
         del files[FILE]
-        seal = storage.sealed({"normalizers": self.normalizers.names}, files)
+        seal = storage.sealed(self._facts, files)
         storage.write(folder, {**files, FILE: storage.to_json(seal)})
 
     @classmethod
@@ -406,4 +426,5 @@ class Pipeline:
                     f"{nearest(name, NORMALIZERS)}"
                 )
         normalizers = Normalizers(names)
-        return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder))
+        turned = content.get("reversed") is True
+        return cls(normalizers, load_tokenizer(folder), Vocabulary.load(folder), turned)

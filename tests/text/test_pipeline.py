@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ SAMPLING = {
     kind: Pipeline.train(config(kind, sampling=0.3, tags=TAGS), TEXTS, trim=True)
     for kind in KINDS[:2]
 }
+TURNED = {kind: trained(kind, tags=TAGS, reversed=True) for kind in KINDS}
 TAGGED_TEXT = st.builds(
     "{}{}{}".format, st.sampled_from(TAGS), st.sampled_from(["", " "]), st.text()
 )
@@ -116,6 +118,28 @@ def test_tags_are_not_normalized_nor_learned() -> None:
     pipeline = Pipeline.train(config("bpe", **changes), tagged)
     assert pipeline.vocabulary.entries == trained("bpe", normalizers=("lower",)).vocabulary.entries
     assert pipeline.decode(pipeline.encode(["<2PT> DOG"])) == ["<2PT> dog"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reversed_ids_are_the_others_turned_round_after_the_tag(kind: str) -> None:
+    texts = [*TEXTS, *NASTY, *(f"{tag} {text}" for tag in TAGS for text in TEXTS)]
+    for text, row, turned in zip(
+        texts, TAGGED[kind].encode(texts), TURNED[kind].encode(texts), strict=True
+    ):
+        tags = int(TAGGED[kind].cut_tag(text)[0] is not None)
+        assert turned == row[:tags] + row[tags:][::-1]
+        assert TURNED[kind].decode([[*turned, EOS, 5]]) == TAGGED[kind].decode([row])
+    sampled = TURNED[kind].sample(texts, 1)
+    assert TURNED[kind].decode(sampled) == TAGGED[kind].decode(TAGGED[kind].sample(texts, 1))
+
+
+def test_only_reversed_pipelines_say_so(tmp_path: Path) -> None:
+    TURNED["bpe"].save(tmp_path)
+    assert Pipeline.load(tmp_path) == TURNED["bpe"] != TAGGED["bpe"]
+    assert TURNED["bpe"].fingerprint != TAGGED["bpe"].fingerprint
+    changed = replace(TURNED["bpe"], reversed=False)
+    assert changed.fingerprint == TAGGED["bpe"].fingerprint
+    assert b"reversed" not in changed.files()["pipeline.json"]
 
 
 def test_decode_stops_at_the_end_and_skips_padding() -> None:

@@ -98,6 +98,8 @@ class LanguageModelTaskConfig:
         require(not self.text.sampling, "text.sampling", "0", self.text.sampling)
         # A long document is encoded in parts, and a tag counts only where a text begins.
         require(not self.text.tags, "text.tags", "left out", list(self.text.tags))
+        # For the same reason, and since text appears from its beginning on.
+        require(not self.text.reversed, "text.reversed", "false", self.text.reversed)
 
     def settled(self) -> "LanguageModelTaskConfig":
         """Returns the same with what depends on other keys written out, as a run keeps it."""
