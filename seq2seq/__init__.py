@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seq2seq.tasks.language_model.request import Sample
     from seq2seq.tasks.language_model.surprisal import Surprisal
     from seq2seq.tasks.translation.glossary import Glossary
+    from seq2seq.tasks.translation.scoring import PairScore
     from seq2seq.tasks.translation.translation import Translation
     from seq2seq.tasks.translation.translator import Translator
     from seq2seq.tasks.translation.wishes import Wishes
@@ -40,6 +41,7 @@ __all__ = [
     "Forecaster",
     "Generator",
     "Glossary",
+    "PairScore",
     "Run",
     "Sample",
     "SamplingConfig",
@@ -72,6 +74,7 @@ _HOMES = {
     "Sample": "tasks.language_model.request",
     "Surprisal": "tasks.language_model.surprisal",
     "Glossary": "tasks.translation.glossary",
+    "PairScore": "tasks.translation.scoring",
     "Translation": "tasks.translation.translation",
     "Translator": "tasks.translation.translator",
     "Wishes": "tasks.translation.wishes",

@@ -122,6 +122,9 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
     "Glossary": {"terms": (), "ignore_case": FLAG},
     "Glossary.read": {"path": PATH, "ignore_case": FLAG},
     "Glossary.found": {"text": ()},
+    "Translator.score": {"pairs": ROWS, "batch_size": (*WHOLE, None)},
+    "PairScore.normalized": {"penalty": NUMBER},
+    "PairScore.record": {},
     "Translation.alignment": {},
     "Translation.record": {},
     "Translation.plot_attention": {"path": given(PATH, none=True)},
@@ -161,7 +164,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
     "SearchConfig.limits": {"source": ()},
 }
 """Of each public function, by argument, what must be refused in one line that names it."""
-RESULTS = ("Run", "Sample", "Surprisal", "Translation")
+RESULTS = ("PairScore", "Run", "Sample", "Surprisal", "Translation")
 """What functions return; nobody makes one."""
 CALLED = {"others": "run", "train_pairs": "train pairs", "train_texts": "train pairs"}
 CALLED |= {"valid_pairs": "valid pairs", "valid_texts": "valid pairs"}
@@ -211,6 +214,7 @@ def calls(runs: Mapping[str, Path]) -> dict[str, Callable[..., Any]]:
         "Translator.__call__": {"texts": ["satz"]},
         "Glossary": {"terms": {"a": ("b",)}},
         "Glossary.read": {"path": "never.tsv"},
+        "Translator.score": {"pairs": [("satz", "sentence")]},
         "Forecaster.load": {"run": series, "device": "cpu"},
         "Forecaster.__call__": {"table": frame()},
         "Forecaster.forecasts": {"table": frame(), "request": Request(AHEAD)},
@@ -240,6 +244,7 @@ def calls(runs: Mapping[str, Path]) -> dict[str, Callable[..., Any]]:
         "Generator": generator,
         "Forecaster": forecaster,
         "Translation": translation,
+        "PairScore": translator.score([("satz", "sentence")])[0],
     }
 
     def caller(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,7 +40,7 @@ from seq2seq.runs.folder import Run
 from seq2seq.search.config import SearchConfig
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named
-from seq2seq.tasks.translation.commands import _pairs
+from seq2seq.tasks.translation.commands import pairs_config
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.translator import _warn
 
@@ -636,9 +636,13 @@ def test_a_conversation_line_by_line() -> None:
     os.close(ours)
 
 
+LIST = '{"source": "eins", "hypotheses": [{"text": "one", "score": -1}]}'
+"""An n-best list."""
 STREAMED = {
     "translate run --beam-size 1": ("eins zwei", "", "fünf"),
     "translate run --format jsonl --n-best 2": ("eins zwei", "fünf"),
+    "score-pairs run --batch-size 1": ("eins zwei\tone two", "", "fünf\tfive"),
+    "rerank": (LIST, LIST),
     "tokenizer encode run/pipeline/source": ("eins zwei", "", "fünf"),
     "tokenizer encode run/pipeline/source --format ids": ("eins zwei", "fünf"),
     "tokenizer decode run/pipeline/target": ("4 5", "", "6"),
@@ -655,7 +659,7 @@ def test_every_verb_that_reads_a_pipe_is_tried() -> None:
         served[0].verb.options(parser)
         if any("- is a pipe" in (action.help or "") for action in parser._actions):
             found.add(name)
-    tried = {name for name in found for words in STREAMED if words.startswith(name)}
+    tried = {name for name in found for words in STREAMED if f"{words} ".startswith(f"{name} ")}
     assert found == tried | READ_WHOLE
     assert not tried & READ_WHOLE
 
@@ -861,8 +865,8 @@ def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
 
 def test_verbs_of_other_tasks(refused: Refused) -> None:
     assert refused("generate run") == (
-        "run: its task is translation, which has no `generate`; it has translate, evaluate, data "
-        "check"
+        "run: its task is translation, which has no `generate`; it has translate, evaluate, "
+        "score-pairs, rerank, data check"
     )
     assert refused("translate lm test.de") == (
         "lm: its task is language-model, which has no `translate`; it has evaluate, generate"
@@ -946,7 +950,12 @@ def test_verbs_pass_the_precision_on(ran: Ran, monkeypatch: pytest.MonkeyPatch) 
         return linear(weight, precision, bounded=bounded)
 
     monkeypatch.setattr("seq2seq.nn.kernel_cells.linear", packed)
-    for line in ("translate run test.de", "evaluate run", "generate lm --length 9 --no-end"):
+    for line in (
+        "translate run test.de",
+        "evaluate run",
+        "score-pairs run --source test.de --target test.en",
+        "generate lm --length 9 --no-end",
+    ):
         for precision in ("float32", "int8"):
             asked.clear()
             assert ran(f"{line} --precision {precision}")
@@ -1014,11 +1023,11 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
     own = {"path": "train.tsv", "source_column": "1", "target_column": "0", "limit": 5}
     config = configuration.from_mapping(TranslationConfig, {"data": {"train": own}, "folder": "x"})
     words = argparse.Namespace(run="x", pairs=path, source_column=None, target_column=None)
-    found = _pairs(words, config)
+    found = pairs_config(words, config)
     assert (found.path, found.limit) == (path, 0)
     assert (found.source_column, found.target_column) == columns
     words.source_column = "9"
-    assert _pairs(words, config).source_column == "9"
+    assert pairs_config(words, config).source_column == "9"
 
 
 @pytest.mark.parametrize(
@@ -1443,14 +1452,16 @@ def test_data_check_needs_data(refused: Refused) -> None:
 # --- the command line itself
 
 
+FIRST_WORDS = dict.fromkeys(name.split()[0] for name in all_verbs())
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("", "the following arguments are required: VERB; see `seq2seq --help`"),
         (
             "trian",
-            "VERB: must be one of train, translate, evaluate, data, generate, forecast, score, "
-            "info, config, average, tokenizer, got 'trian'; did you mean 'train'?",
+            f"VERB: must be one of {', '.join(FIRST_WORDS)}, got 'trian'; did you mean 'train'?",
         ),
         (
             "tokenizer encod",

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from seq2seq.tasks.registry import TASKS
-from seq2seq.tasks.verb import Verb, metric_options, reference_option
+from seq2seq.tasks.verb import Verb, device_options, metric_options, reference_option
 
 COMMANDS = "seq2seq.cli.commands"
 FIRST = next(iter(TASKS))
@@ -29,9 +29,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", default="best", metavar="NAME", help="best, last, a step, or a name"
     )
-    devices = ("auto", "cpu", "cuda", "cuda-graphs")
-    parser.add_argument("--device", choices=devices, default="auto")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
+    device_options(parser)
 
 
 def _score(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,7 @@ def read_lines(path: str | Path, errors: Literal["strict", "replace"] = "strict"
     Raises:
         DataError: The file is missing, empty, unreadable, damaged or not UTF-8.
     """
-    name = _name(path)
+    name = name_of(path)
     offset = nulls = 0
     with _reading(path) as stream:
         for number, raw in enumerate(stream, start=1):
@@ -70,7 +70,7 @@ def read_text(path: Path) -> Iterator[str]:
     Raises:
         DataError: The file is missing, unreadable, damaged or not UTF-8.
     """
-    name, nulls, held = _name(path), 0, ""
+    name, nulls, held = name_of(path), 0, ""
     with _reading(path, empty=True) as stream:
         for number, block in enumerate(_decoded(stream, name)):
             text = held + (block if number else block.removeprefix("\N{BYTE ORDER MARK}"))
@@ -114,7 +114,7 @@ def _not_utf8(name: str, line: int, byte: int, offset: int) -> str:
 @contextmanager
 def _reading(path: str | Path, empty: bool = False) -> Iterator[BufferedReader]:
     """Opens a file of text, unpacks it, and refuses what is not UTF-8 at first sight."""
-    name = _name(path)
+    name = name_of(path)
     with opened(path) as file:
         magic = file.peek(4)[:4]
         if magic.startswith(ZSTANDARD_MAGIC):
@@ -157,7 +157,7 @@ class _Unpacked(RawIOBase):
 @contextmanager
 def opened(path: str | Path) -> Iterator[BufferedReader]:
     """Opens a file and tells each failure of the system or of gzip in one line."""
-    name = _name(path)
+    name = name_of(path)
     try:
         with _stdin() if path == STANDARD_INPUT else open(path, "rb") as file:
             yield file
@@ -191,7 +191,8 @@ def _like_utf16(head: bytes) -> bool:
     return len(head) >= 16 and nulls > 0.4 * (len(head) // 2)
 
 
-def _name(path: str | Path) -> str:
+def name_of(path: str | Path) -> str:
+    """Returns what a file is called in messages."""
     return "standard input" if path == STANDARD_INPUT else str(path)
 
 
@@ -220,18 +221,24 @@ def read_objects(path: Path) -> Iterator[tuple[str, Mapping[str, object] | None]
     """
     for number, line in enumerate(read_lines(path), 1):
         where = f"{path}: line {number:,}"
-        if is_blank(line):
-            yield where, None
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{where}: is not JSON ({error}); one object a line is needed"
-            ) from error
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: must be a JSON object, got {reprlib.repr(row)}")
-        yield where, row
+        yield where, object_of(line, where)
+
+
+def object_of(line: str, where: str) -> Mapping[str, object] | None:
+    """Returns the object in a line of JSON, or None if it is blank; ``where`` it stands.
+
+    Raises:
+        DataError: The line is not a JSON object.
+    """
+    if is_blank(line):
+        return None
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON ({error}); one object a line is needed") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: must be a JSON object, got {reprlib.repr(row)}")
+    return row
 
 
 def text_of(row: Mapping[str, object], column: str, where: str) -> str:

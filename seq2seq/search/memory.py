@@ -1,12 +1,14 @@
-"""Work on several texts at once, or on fewer where memory is full."""
+"""Work on several texts at once, or on fewer where they are long, or memory is full."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TypeVar
 
 from seq2seq.errors import OutOfMemory, is_out_of_memory
 
+USUAL_TOKENS = 100
+"""Texts up to this length are worked on in full batches."""
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 log = logging.getLogger("seq2seq")
@@ -35,3 +37,19 @@ def halving(
 @cache
 def _tell(count: int) -> None:
     log.warning("memory is full with %d texts at once; they are done in halves", count)
+
+
+def alike(lengths: Sequence[int], texts: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yields those of some texts that share a batch, similar lengths together, no empty ones.
+
+    Fewer than ``size`` texts where they are long: what a search remembers grows with both.
+    """
+    batch: list[int] = []
+    for index in sorted(texts, key=lengths.__getitem__):
+        if batch and (len(batch) == size or len(batch) * lengths[index] >= size * USUAL_TOKENS):
+            yield batch
+            batch = []
+        if lengths[index]:
+            batch.append(index)
+    if batch:
+        yield batch

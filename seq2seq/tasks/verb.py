@@ -28,6 +28,13 @@ class Verb(NamedTuple):
     """Whether keys of a configuration may follow: ``--model.encoder.cell gru``."""
 
 
+def device_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for where a run is used."""
+    devices = ("auto", "cpu", "cuda", "cuda-graphs")
+    parser.add_argument("--device", choices=devices, default="auto")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads")
+
+
 def precision_option(parser: argparse.ArgumentParser) -> None:
     """Adds the option that chooses the numbers of a search."""
     parser.add_argument(

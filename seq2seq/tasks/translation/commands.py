@@ -146,11 +146,8 @@ def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
     if options.pairs is not None:
         if options.source is not None:
             raise ConfigError("--pairs: must be left out where --source and --reference are given")
-        return list(open_corpus(_pairs(options, config), Path()).pairs())
-    for name in COLUMNS:
-        if getattr(options, name) is not None:
-            option = name.replace("_", "-")
-            raise ConfigError(f"--{option}: must be left out where --pairs is not given")
+        return list(open_corpus(pairs_config(options, config), Path()).pairs())
+    refuse_columns(options)
     if options.source is None:
         return list(test_corpus(config, Path(options.run)).pairs())
     if len(options.reference) > 1:
@@ -159,7 +156,15 @@ def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
     return list(open_corpus(files, Path()).pairs())
 
 
-def _pairs(options: Namespace, config: TranslationConfig) -> CorpusConfig:
+def refuse_columns(options: Namespace) -> None:
+    """Raises a :class:`ConfigError` if columns are named where there is no ``--pairs``."""
+    for name in COLUMNS:
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option}: must be left out where --pairs is not given")
+
+
+def pairs_config(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     """Returns how ``--pairs`` is read: with the columns that the run's own files have.
 
     Raises:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from seq2seq.data.layout import flatten, pad
+from seq2seq.data.pairs.corpus import pairs_of
 from seq2seq.device import GRAPHS
 from seq2seq.errors import (
     CheckpointError,
@@ -26,7 +27,7 @@ from seq2seq.runs.folder import PIPELINE
 from seq2seq.runs.loading import load_model
 from seq2seq.search.asked import Asked
 from seq2seq.search.config import SearchConfig
-from seq2seq.search.memory import halving
+from seq2seq.search.memory import alike, halving
 from seq2seq.search.replay import Replayed
 from seq2seq.search.stepper import Hypothesis, Reader
 from seq2seq.search.strategies import search as search_for
@@ -35,6 +36,7 @@ from seq2seq.symbols import UNK
 from seq2seq.tasks.task import read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
+from seq2seq.tasks.translation.scoring import PairScore, log_probs_of, score_pairs
 from seq2seq.tasks.translation.translation import Translation, blank, joined
 from seq2seq.tasks.translation.wishes import Wishes
 from seq2seq.text.pipeline import Pipeline
@@ -54,8 +56,6 @@ MOST_ROWS = 10_000
 FAR_MORE, LEAST = 5, 0.01
 """A share of texts with several sentences is told of where it is so many times as large as in
 training, and not less than this."""
-USUAL_TOKENS = 100
-"""Sources up to this length are searched for in full batches."""
 REMEDY = "choose a smaller beam_size or max_length"
 log = logging.getLogger("seq2seq")
 
@@ -200,6 +200,27 @@ class Translator:
             for text, one in zip(texts, whole, strict=True)
         ]
 
+    def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> list[PairScore]:
+        """Returns how likely each target is, given its source; the order is kept.
+
+        A target is scored as the model's own pipeline cuts it, and to its end; sources are read as
+        those that are translated.
+
+        Args:
+            pairs: Sources and their targets.
+            batch_size: Pairs scored at once.
+
+        Raises:
+            DataError: Something else than pairs of texts.
+            ConfigError: The batch size makes no sense.
+        """
+        require_whole(batch_size, "batch_size", 1)
+        pairs = pairs_of(pairs, "pairs")
+        sources = self._encode([source for source, _ in pairs])
+        spread = side_by_side if self.models[0].device.type == "cpu" else map
+        score = partial(log_probs_of, self.stepper, self.models[0].device)
+        return score_pairs(pairs, sources, self.pipelines.target, score, batch_size, spread)
+
     def _settings(
         self, search: SearchConfig | None, beam_size: int | None, n_best: int
     ) -> SearchConfig:
@@ -245,7 +266,7 @@ class Translator:
         # Terms cost time, which others should not share.
         with_terms = [index for index, one in enumerate(asked) if one.terms]
         without = [index for index, one in enumerate(asked) if not one.terms]
-        kinds = (_batches(lengths, some, size) for some in (without, with_terms))
+        kinds = (alike(lengths, some, size) for some in (without, with_terms))
         batches = list(chain.from_iterable(kinds))[::-1]
         spread = side_by_side if self.models[0].device.type == "cpu" else map
         results_of = partial(halving, translate, remedy=REMEDY)
@@ -329,19 +350,3 @@ def _numbers(whole: Iterable[Sentences], first: int) -> list[int]:
 @lru_cache  # validation translates the same texts again and again, and is told of once
 def _warn(problem: str) -> None:
     log.warning("%s", problem)
-
-
-def _batches(lengths: Sequence[int], texts: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Yields the texts of each batch, similar lengths together; empty texts are left out.
-
-    Fewer than ``size`` texts where they are long: what a search remembers grows with both.
-    """
-    batch: list[int] = []
-    for index in sorted(texts, key=lengths.__getitem__):
-        if batch and (len(batch) == size or len(batch) * lengths[index] >= size * USUAL_TOKENS):
-            yield batch
-            batch = []
-        if lengths[index]:
-            batch.append(index)
-    if batch:
-        yield batch
