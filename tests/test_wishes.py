@@ -33,12 +33,12 @@ SMALL = {"unigram": 300, "bpe": 300}
 
 
 @cache
-def translator_of(tokenizer: str) -> Translator:
+def translator_of(tokenizer: str, turned: bool = False) -> Translator:
     side = {"tokenizer": tokenizer, "vocab_size": SMALL.get(tokenizer, 0)}
     sizes = {"cell": "gru", "hidden_size": 8}
     settings = {
         "source": side,
-        "target": side,
+        "target": {**side, "reversed": turned},
         "model": {"embedding_size": 8, "encoder": sizes, "decoder": sizes},
     }
     config = configuration.from_mapping(TranslationConfig, settings)
@@ -57,9 +57,10 @@ def stands(phrase: str, text: str) -> bool:
     )
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_phrases_stand_in_translations_as_whole_words(tokenizer: str) -> None:
-    translator = translator_of(tokenizer)
+def test_phrases_stand_in_translations_as_whole_words(tokenizer: str, turned: bool) -> None:
+    translator = translator_of(tokenizer, turned)
     terms: list[list[str | list[str]]] = [
         ["dog"],
         ["cats", "dog"],
@@ -86,6 +87,12 @@ def test_translations_begin_with_their_prefix(tokenizer: str) -> None:
         found = translator(TEXTS, wishes=Wishes(prefixes=prefixes), beam_size=beam_size)
         assert all(one.text.startswith(prefix) for prefix, one in zip(prefixes, found, strict=True))
         assert found[1].text == translator(TEXTS[1], beam_size=beam_size)[0].text
+
+
+def test_what_writes_from_the_end_takes_no_prefix() -> None:
+    message = r"^prefixes: must be left out where target.reversed is true, got \['a'\]$"
+    with pytest.raises(ConfigError, match=message):
+        translator_of("word", turned=True)(TEXTS[0], wishes=Wishes(prefixes=["a"]))
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
-from seq2seq.errors import DataError, as_list, as_texts, require_kind
+from seq2seq.errors import DataError, as_list, as_texts, require, require_kind
 from seq2seq.search.asked import Asked, Term, Words
 from seq2seq.symbols import UNK
 from seq2seq.tasks.translation.glossary import Glossary
@@ -40,7 +40,10 @@ class Wishes:
 
         Raises:
             DataError: There are more or fewer prefixes or terms than texts, or something else.
+            ConfigError: There are prefixes, but the model writes from the end.
         """
+        fits = self.prefixes is None or not target.reversed
+        require(fits, "prefixes", "left out where target.reversed is true", self.prefixes)
         prefixes = self._given("prefixes", self.prefixes, "", texts)
         begun = target.encode(as_texts(prefixes, "prefixes"))
         phrases = self._given("terms", self.terms, (), texts)
@@ -77,8 +80,9 @@ class Wishes:
 @lru_cache(maxsize=8)
 def words_of(target: Pipeline) -> Words:
     """Returns where words begin and end among the tokens of a pipeline."""
-    found = borders(target)
-    return Words(found.opens, found.closes)
+    found = borders(replace(target, reversed=False))
+    sides = found.opens, found.closes
+    return Words(*(sides[::-1] if target.reversed else sides))
 
 
 @lru_cache(maxsize=2**16)
@@ -87,11 +91,13 @@ def spellings(target: Pipeline, phrase: str) -> tuple[tuple[int, ...], ...]:
 
     None where the vocabulary lacks what it needs.
     """
-    first, after = target.encode([phrase, f"{CARRIER} {phrase}"])
-    carrier = target.encode([CARRIER])[0]
+    plain = replace(target, reversed=False)
+    carrier, first, after = plain.encode([CARRIER, phrase, f"{CARRIER} {phrase}"])
     ways = [first]
     if after[: len(carrier)] == carrier:
         ways.append(after[len(carrier) :])
+    if target.reversed:
+        ways = [way[::-1] for way in ways]
     return tuple(dict.fromkeys(tuple(way) for way in ways if way and UNK not in way))
 
 
