@@ -59,6 +59,7 @@ _FORECASTS = "seq2seq.evaluation.forecast_metrics"
 METRICS: dict[str, Metric] = {
     "bleu": Metric(f"{_METRICS}:bleu", takes_tokenizer=True),
     "chrf": Metric(f"{_METRICS}:chrf"),
+    "chrf++": Metric(f"{_METRICS}:chrf_plus"),
     "ter": Metric(f"{_METRICS}:ter", lower_is_better=True),
     "exact": Metric(f"{_METRICS}:exact_match"),
     "wer": Metric(f"{_METRICS}:wer", lower_is_better=True),

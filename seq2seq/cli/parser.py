@@ -8,7 +8,7 @@ from typing import NoReturn
 from seq2seq.errors import Seq2SeqError, at_home, nearest
 from seq2seq.words import groups, takes_value
 
-PATHS = ("CONFIG", "FILE", "FOLDER", "HYPOTHESES", "PIPELINE", "RUN")
+PATHS = ("CONFIG", "FILE", "FOLDER", "HYPOTHESES", "PIPELINE", "RUN", "SYSTEM")
 """What the help calls values that are paths. The home folder stands in place of ``~`` in them: a
 shell leaves that as it is in ``--output=~/x``, and so do other programs everywhere."""
 

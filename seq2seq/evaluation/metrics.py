@@ -10,11 +10,11 @@ its references, and that edits, and the length they are divided by, are those of
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain, zip_longest
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import rapidfuzz
 from rapidfuzz.distance import Levenshtein
@@ -31,8 +31,13 @@ Texts: TypeAlias = str | Iterable[str]
 """Texts of a corpus; a plain string is one text."""
 References: TypeAlias = str | Iterable[str | Sequence[str]]
 """For each hypothesis its reference, or several of which any is right."""
+Several: TypeAlias = Sequence[tuple[str, ...]]
+"""For each hypothesis its references."""
 Unit = Literal["symbol", "character"]
 """What edits are counted in: symbols parted by spaces, or characters."""
+UNITS: dict[str, Unit] = {"per": "symbol", "cer": "character"}
+"""The unit of each rate of edits."""
+VERSION = rapidfuzz.__version__
 log = logging.getLogger("seq2seq")
 
 
@@ -68,8 +73,7 @@ def bleu(
         ConfigError: There is no such tokenizer, or it cannot be used here.
     """
     hypotheses, expected = require_pairs(hypotheses, references)
-    name = pick_tokenizer(tokenize, chain.from_iterable(expected))
-    return _sacrebleu(BLEU(lowercase=lowercase, tokenize=name), hypotheses, expected)
+    return _sacrebleu(bleu_of(expected, lowercase, tokenize), hypotheses, expected)
 
 
 def chrf(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -79,6 +83,15 @@ def chrf(hypotheses: Texts, references: References, *, lowercase: bool = False) 
         DataError: The two sides differ in number, or are empty.
     """
     return _sacrebleu(CHRF(lowercase=lowercase), hypotheses, references)
+
+
+def chrf_plus(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
+    """Scores by chrF++, which counts words and pairs of words as well (Popović 2017).
+
+    Raises:
+        DataError: The two sides differ in number, or are empty.
+    """
+    return _sacrebleu(CHRF(lowercase=lowercase, word_order=2), hypotheses, references)
 
 
 def ter(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -92,12 +105,7 @@ def ter(hypotheses: Texts, references: References, *, lowercase: bool = False) -
         DataError: The two sides differ in number, or are empty.
     """
     hypotheses, expected = require_pairs(hypotheses, references)
-    script = script_of(chain.from_iterable(expected))
-    asian = script in (HAN, KANA)
-    if script not in (None, HAN, KANA, HANGUL):
-        _tell_of_long_words("TER", script)
-    metric = TER(case_sensitive=not lowercase, normalized=asian, asian_support=asian)
-    return _sacrebleu(metric, hypotheses, expected)
+    return _sacrebleu(ter_of(expected, lowercase), hypotheses, expected)
 
 
 def exact_match(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -106,9 +114,7 @@ def exact_match(hypotheses: Texts, references: References, *, lowercase: bool = 
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong, expected = _differing(hypotheses, references, lowercase)
-    lines = len(expected)
-    return Score("exact", 100 * (lines - wrong) / lines, _signature(expected, lowercase))
+    return _rate("exact", hypotheses, references, lowercase)
 
 
 def wer(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -121,9 +127,7 @@ def wer(hypotheses: Texts, references: References, *, lowercase: bool = False) -
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    wrong, expected = _differing(hypotheses, references, lowercase)
-    signature = _signature(expected, lowercase, "unit:line")
-    return Score("WER", 100 * wrong / len(expected), signature)
+    return _rate("wer", hypotheses, references, lowercase)
 
 
 def per(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -135,7 +139,7 @@ def per(hypotheses: Texts, references: References, *, lowercase: bool = False) -
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    return _error_rate("PER", "symbol", hypotheses, references, lowercase)
+    return _rate("per", hypotheses, references, lowercase)
 
 
 def cer(hypotheses: Texts, references: References, *, lowercase: bool = False) -> Score:
@@ -146,7 +150,7 @@ def cer(hypotheses: Texts, references: References, *, lowercase: bool = False) -
     Raises:
         DataError: The two sides differ in number, or are empty.
     """
-    return _error_rate("CER", "character", hypotheses, references, lowercase)
+    return _rate("cer", hypotheses, references, lowercase)
 
 
 def split_line(line: str, unit: Unit) -> list[str]:
@@ -171,12 +175,30 @@ def nearest(hypothesis: str, references: Sequence[str], unit: Unit) -> str:
     return min(references, key=distance)
 
 
+def bleu_of(references: Several, lowercase: bool, tokenize: str) -> BLEU:
+    """Returns sacreBLEU's BLEU with the tokenizer that suits the references."""
+    name = pick_tokenizer(tokenize, chain.from_iterable(references))
+    return BLEU(lowercase=lowercase, tokenize=name)
+
+
+def ter_of(references: Several, lowercase: bool) -> TER:
+    """Returns sacreBLEU's TER with the words that suit the references."""
+    script = script_of(chain.from_iterable(references))
+    asian = script in (HAN, KANA)
+    if script not in (None, HAN, KANA, HANGUL):
+        _tell_of_long_words("TER", script)
+    return TER(case_sensitive=not lowercase, normalized=asian, asian_support=asian)
+
+
 def _sacrebleu(metric: BLEU | CHRF | TER, hypotheses: Texts, references: References) -> Score:
     hypotheses, expected = require_pairs(hypotheses, references)
-    # One list for the first references, one for the second ones; None where there is none.
-    lists: Any = [list(texts) for texts in zip_longest(*expected)]
-    result = metric.corpus_score(hypotheses, lists)
+    result = metric.corpus_score(hypotheses, by_rank(expected))
     return Score(result.name, result.score, metric.get_signature().format())
+
+
+def by_rank(references: Several) -> Any:  # noqa: ANN401
+    """Returns a list of the first references, one of the second ones; None where there is none."""
+    return [list(texts) for texts in zip_longest(*references)]
 
 
 @cache  # validation scores the same references again and again
@@ -188,28 +210,59 @@ def _tell_of_long_words(name: str, script: str) -> None:
     )
 
 
-def _differing(
-    hypotheses: Texts, references: References, lowercase: bool
-) -> tuple[int, list[tuple[str, ...]]]:
-    """Returns how many hypotheses are none of their references, and these."""
+def _edits(hypothesis: str, references: Sequence[str], unit: Unit) -> tuple[int, int]:
+    """Returns the edits from the nearest reference, and its units."""
+    expected = split_line(nearest(hypothesis, references, unit), unit)
+    return Levenshtein.distance(expected, split_line(hypothesis, unit)), len(expected)
+
+
+class Rate(NamedTuple):
+    """A share of the lines, or of the units in them, in percent."""
+
+    name: str
+    tally: Callable[[str, tuple[str, ...]], tuple[int, int]]
+    """What is counted in a line with these references, and out of how much."""
+    details: tuple[str, ...] = ()
+
+
+RATES = {
+    "exact": Rate("exact", lambda text, references: (int(text in references), 1)),
+    "wer": Rate("WER", lambda text, references: (int(text not in references), 1), ("unit:line",)),
+    **{
+        name: Rate(
+            name.upper(), partial(_edits, unit=unit), (f"unit:{unit}", f"rapidfuzz:{VERSION}")
+        )
+        for name, unit in UNITS.items()
+    },
+}
+"""The metrics that are rates."""
+
+
+def tallies(
+    name: str, hypotheses: Sequence[str], references: Several, lowercase: bool
+) -> list[tuple[int, int]]:
+    """Returns what a rate counts in each line, and out of how much."""
+    tally = RATES[name].tally
+    return [tally(*sides) for sides in _folded(hypotheses, references, lowercase)]
+
+
+def rate_of(counted: float, total: float) -> float:
+    """Returns a rate in percent; as in sacreBLEU's TER, any output for nothing is all wrong."""
+    return 100 * counted / total if total else 100.0 * bool(counted)
+
+
+def _rate(name: str, hypotheses: Texts, references: References, lowercase: bool) -> Score:
     hypotheses, expected = require_pairs(hypotheses, references)
-    sides = _folded(hypotheses, expected, lowercase)
-    return sum(hypothesis not in accepted for hypothesis, accepted in sides), expected
+    found = tallies(name, hypotheses, expected, lowercase)
+    counted, total = (float(sum(column)) for column in zip(*found, strict=True))
+    value = rate_of(counted, total)
+    signature = rate_signature(name, expected, lowercase)
+    return Score(RATES[name].name, value, signature)
 
 
-def _error_rate(
-    name: str, unit: Unit, hypotheses: Texts, references: References, lowercase: bool
-) -> Score:
-    hypotheses, several = require_pairs(hypotheses, references)
-    edits = length = 0
-    for hypothesis, accepted in _folded(hypotheses, several, lowercase):
-        expected = split_line(nearest(hypothesis, accepted, unit), unit)
-        edits += Levenshtein.distance(expected, split_line(hypothesis, unit))
-        length += len(expected)
-    # As sacreBLEU's TER: where all references are empty, any output is all wrong.
-    value = 100 * edits / length if length else 100.0 * bool(edits)
-    details = (f"unit:{unit}", f"rapidfuzz:{rapidfuzz.__version__}")
-    return Score(name, value, _signature(several, lowercase, *details))
+def rate_signature(name: str, references: Several, lowercase: bool) -> str:
+    """Returns how a rate is computed."""
+    return _signature(references, lowercase, *RATES[name].details)
 
 
 def _folded(

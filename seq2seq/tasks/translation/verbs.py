@@ -179,6 +179,29 @@ def _counted(name: str) -> str:
     return name
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "systems", nargs="+", metavar="SYSTEM", help="run folders, and files of translations"
+    )
+    parser.add_argument("--source", metavar="FILE", help="default: the first run's data.test")
+    reference_option(parser, "for each of the sources", required=False)
+    parser.add_argument(
+        "--test",
+        choices=("bootstrap", "randomization"),
+        default="bootstrap",
+        help="paired bootstrap resampling, or paired approximate randomization",
+    )
+    parser.add_argument(
+        "--trials", type=int, default=0, metavar="N", help="default: 1000, and 10000"
+    )
+    parser.add_argument("--checkpoint", metavar="NAME", help="of the runs; default: best")
+    device_options(parser)
+    precision_option(parser)
+    parser.add_argument("--batch-size", type=int, metavar="N", help="texts at once; default: 64")
+    parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
+    metric_options(parser, [], "bleu chrf", "auto")
+
+
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="whose data to check")
 
@@ -239,6 +262,19 @@ VERBS = (
             "| seq2seq rerank --weights weights.json",
             "seq2seq rerank test.jsonl --weights weights.json --format jsonl | head -n 1",
             "seq2seq rerank valid.jsonl --direct runs/right-to-left --tune valid.en --metric chrf",
+        ),
+    ),
+    Verb(
+        name="compare",
+        run="seq2seq.tasks.translation.comparing:compare_systems",
+        options=_compare,
+        help="compare systems: scores, intervals, and whether they differ by chance",
+        examples=(
+            "seq2seq compare runs/multi30k-de-en runs/gru",
+            "seq2seq compare one.txt other.txt --reference reference.txt",
+            "seq2seq compare runs/quickstart output.txt --source test.en --reference test.pt",
+            "seq2seq compare one.txt other.txt --reference reference.txt --test randomization",
+            "seq2seq compare runs/g2p/kor-1 runs/g2p/kor-2 --metrics wer per --format json",
         ),
     ),
     Verb(
