@@ -66,7 +66,20 @@ def by_sacrebleu(place: Path, test: str, metric: str) -> list[tuple[str, ...]]:
         if test == "bootstrap"
         else ["--paired-ar", "--paired-ar-n"]
     )
-    command = [sys.executable, "-m", "sacrebleu", "ref", "-i", *SYSTEMS, *mode, "50", "-w", "6"]
+    command = [
+        sys.executable,
+        "-m",
+        "sacrebleu",
+        "ref",
+        "-i",
+        *SYSTEMS,
+        *mode,
+        "50",
+        "-w",
+        "6",
+        "-f",
+        "text",
+    ]
     command += ["-m", metric.removesuffix("++"), *SHOWN[metric][1]]
     told = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout
     return re.findall(r"│ +(\d+\.\d{6})(?: \((\d+\.\d{6}) ± (\d+\.\d{6})\))?|p = (\d\.\d{4})", told)
