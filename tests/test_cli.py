@@ -866,7 +866,7 @@ def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
 def test_verbs_of_other_tasks(refused: Refused) -> None:
     assert refused("generate run") == (
         "run: its task is translation, which has no `generate`; it has translate, evaluate, "
-        "score-pairs, rerank, data check"
+        "score-pairs, rerank, compare, data check"
     )
     assert refused("translate lm test.de") == (
         "lm: its task is language-model, which has no `translate`; it has evaluate, generate"
@@ -1060,7 +1060,7 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
         ),
         (
             "evaluate run --metrics blue",
-            "--metrics: must be one of bleu, chrf, ter, exact, wer, per, cer, got 'blue'; did you "
+            "--metrics: must be one of bleu, chrf, chrf++, ter, exact, wer, per, cer, got 'blue'; did you "
             "mean 'bleu'?",
         ),
         (
