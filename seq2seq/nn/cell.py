@@ -110,6 +110,11 @@ class Cell(nn.Module):
         self.hidden_size = hidden_size
         self.weight_drop = weight_drop
 
+    @property
+    def forget_bias(self) -> Tensor | None:
+        """The bias of the gate that says what is kept, if there is such a gate: a view."""
+        return None
+
     def forward(
         self,
         inputs: Float[Tensor, "B T F"],

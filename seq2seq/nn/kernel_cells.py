@@ -121,7 +121,7 @@ class KernelCell(Cell):
     hold_gates: ClassVar[tuple[float, ...]] = ()
     """Pre-activations (one a gate) that keep the cell vector as it is; empty: there is none."""
     forget_gate: ClassVar[int | None] = None
-    """The gate whose bias begins at 1 (Gers et al. 2000; Jozefowicz et al. 2015, section 2.2)."""
+    """The gate that says what is kept of the cell vector."""
 
     def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
         super().__init__(input_size, hidden_size, weight_drop)
@@ -139,8 +139,12 @@ class KernelCell(Cell):
         draw_gates(self.weight_input, self.weight_recurrent, self.gates)
         nn.init.zeros_(self.bias_input)
         nn.init.zeros_(self.bias_recurrent)
-        if self.forget_gate is not None:
-            nn.init.ones_(self.bias_input.chunk(self.gates)[self.forget_gate])
+
+    @property
+    def forget_bias(self) -> Tensor | None:
+        """One of the forget gate's two biases, which are added up."""
+        gate = self.forget_gate
+        return None if gate is None else self.bias_input.chunk(self.gates)[gate]
 
     def forward(
         self,

@@ -24,7 +24,7 @@ class NormCell(Cell):
     gates: ClassVar[int]
     """Blocks of ``D`` rows in the weights."""
     forget_gate: ClassVar[int | None] = None
-    """The gate whose bias begins at 1, as in the cells without normalisation."""
+    """The gate that says what is kept of the cell vector."""
 
     def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
         super().__init__(input_size, hidden_size, weight_drop)
@@ -40,8 +40,12 @@ class NormCell(Cell):
         draw_gates(self.weight_input, self.weight_recurrent, self.gates)
         nn.init.ones_(self.gain)
         nn.init.zeros_(self.bias)
-        if self.forget_gate is not None:
-            nn.init.ones_(self.bias.chunk(self.gates)[self.forget_gate])
+
+    @property
+    def forget_bias(self) -> Tensor | None:
+        """The bias of the forget gate's normalisation."""
+        gate = self.forget_gate
+        return None if gate is None else self.bias.chunk(self.gates)[gate]
 
     def forward(
         self,

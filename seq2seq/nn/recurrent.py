@@ -76,6 +76,10 @@ class RecurrentConfig:
     """The same for the first layer's input; none: as `dropout`."""
     locked_dropout: bool = False
     """Zero the same features at all steps of a sequence ("variational" dropout)."""
+    forget_bias: float = 1.0
+    """What the bias of the forget gate begins at, in cells with such a gate (all but `gru`, `rnn`
+    and `rnn-ln`): 1 remembers from the start (Gers et al. 2000; Jozefowicz et al. 2015, section
+    2.2)."""
     weight_drop: float = 0.0
     """Chance of leaving out a recurrent weight, while training (Merity et al. 2018, section 2)."""
     residual: bool = False
@@ -121,6 +125,9 @@ class Recurrent(nn.Module):
             [cell(size, width, config.weight_drop) for _ in names] for size in self.sizes
         ]
         """The cells of each layer: forward, and perhaps backward."""
+        for bias in (one.forget_bias for cells in self.directions for one in cells):
+            if bias is not None:
+                nn.init.constant_(bias, config.forget_bias)
         self.layers = nn.ModuleList(
             nn.ModuleDict(dict(zip(names, cells, strict=True))) if bidirectional else cells[0]
             for cells in self.directions

@@ -37,11 +37,15 @@ class ScanCell(Cell):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot, block by block; the forget gate's bias begins at 1, as an LSTM's."""
+        """Glorot, block by block."""
         for block in self.weight_input.chunk(self.blocks):
             nn.init.xavier_uniform_(block)
         nn.init.zeros_(self.bias_input)
-        nn.init.ones_(self.bias_input[: self.hidden_size])
+
+    @property
+    def forget_bias(self) -> Tensor:
+        """The bias of the first block of rows."""
+        return self.bias_input[: self.hidden_size]
 
     def forward(
         self,
