@@ -11,7 +11,7 @@ from torch import nn
 from seq2seq.errors import require
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
-ScheduleName = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
+ScheduleName = Literal["constant", "inverse_sqrt", "cosine", "plateau", "trapezoid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,14 @@ class ScheduleConfig:
 
     name: ScheduleName = "cosine"
     """`cosine` falls to `floor` over the run; `inverse_sqrt` falls from the end of the warm-up;
-    `plateau` falls when validation stands still."""
+    `plateau` falls when validation stands still; `trapezoid` stays, and falls to `floor` in a
+    straight line in the last part of the run (Zhai et al. 2022, section 3.5)."""
     warmup: int = 100
     """Updates until the full learning rate."""
     floor: float = 0.0
-    """Least share of the learning rate (cosine, plateau)."""
+    """Least share of the learning rate (cosine, plateau, trapezoid)."""
+    cooldown: float = 0.25
+    """The part of the run in which a trapezoid falls."""
     factor: float = 0.5
     """What a plateau multiplies the rate with."""
     patience: int = 2
@@ -33,6 +36,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         require(self.warmup >= 0, "warmup", "at least 0", self.warmup)
         require(0 <= self.floor <= 1, "floor", "in [0, 1]", self.floor)
+        require(0 < self.cooldown <= 1, "cooldown", "in (0, 1]", self.cooldown)
         require(0 < self.factor < 1, "factor", "in (0, 1)", self.factor)
         require(self.patience >= 1, "patience", "at least 1", self.patience)
 
@@ -50,6 +54,8 @@ class ScheduleConfig:
                 return math.sqrt(max(1, self.warmup) / (step + 1))
             case "cosine":
                 return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2
+            case "trapezoid":
+                return self.floor + (1 - self.floor) * min(1.0, (1 - progress) / self.cooldown)
             case "plateau":
                 return max(self.floor, self.factor**plateaus)
 

@@ -223,12 +223,26 @@ def test_initial_weights(cell: str) -> None:
         torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
     widest = math.sqrt(6 / (5 + 8))
     assert 0.8 * widest < layer.weight_input.abs().max().item() <= widest
-    forget = torch.zeros(gates, 8)
-    if cell == "lstm":
-        forget[1] = 1  # input, forget, candidate, output
-    assert layer.bias_input.equal(forget.flatten())
+    assert layer.bias_input.count_nonzero() == 0
     assert layer.bias_recurrent.count_nonzero() == 0
     assert all(norm.weight.eq(1).all() for norm in stack_of_norms(cell))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.5])
+def test_the_forget_gate_begins_with_its_bias(cell: str, value: float) -> None:
+    config = RecurrentConfig(cell=cell, hidden_size=8, layers=2, forget_bias=value)
+    for found in Recurrent(config, 5, bidirectional=True).directions:
+        for one in found:
+            biases = [bias for name, bias in one.named_parameters() if name.startswith("bias")]
+            others = sum(bias.numel() for bias in biases)
+            if one.forget_bias is None:
+                assert cell in ("gru", "rnn", "rnn-ln")
+                assert all(bias.count_nonzero() == 0 for bias in biases)
+            else:
+                assert one.forget_bias.eq(value).all()
+                zeros = others - one.forget_bias.numel() * (value != 0)
+                assert sum(int(bias.eq(0).sum()) for bias in biases) == zeros
 
 
 def stack_of_norms(cell: str) -> list[nn.LayerNorm]:
@@ -400,8 +414,7 @@ def test_initial_weights_of_a_scan_layer(width: int, cell: str) -> None:
     widest = math.sqrt(6 / (width + 8))
     for block in layer.weight_input.view(-1, 8, width):
         assert 0.7 * widest < block.abs().max().item() <= widest
-    assert layer.bias_input[:8].eq(1).all()
-    assert layer.bias_input[8:].count_nonzero() == 0
+    assert layer.bias_input.count_nonzero() == 0
 
 
 @pytest.mark.parametrize("width", [16, 24])

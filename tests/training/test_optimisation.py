@@ -10,7 +10,7 @@ from torch import nn
 from seq2seq.errors import ConfigError
 from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig, make_optimizer
 
-NAMES = ("constant", "inverse_sqrt", "cosine", "plateau")
+NAMES = ("constant", "inverse_sqrt", "cosine", "plateau", "trapezoid")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ NAMES = ("constant", "inverse_sqrt", "cosine", "plateau")
         ("cosine", 4, 0.5, 0, 0.55),
         ("cosine", 4, 1 / 3, 0, 0.1 + 0.9 * 0.75),
         ("cosine", 4, 1.0, 0, 0.1),
+        ("trapezoid", 4, 0.75, 0, 1.0),
+        ("trapezoid", 4, 0.9, 0, 0.1 + 0.9 * 0.4),
+        ("trapezoid", 4, 1.0, 0, 0.1),
         ("plateau", 4, 0.9, 0, 1.0),
         ("plateau", 4, 0.9, 2, 0.25),
         ("plateau", 4, 0.9, 9, 0.1),
@@ -50,7 +53,7 @@ def test_shares_are_shares(
 ) -> None:
     share = ScheduleConfig(name=name, warmup=warmup, floor=floor).share(step, progress, plateaus)
     assert 0 <= share <= 1
-    if name in ("cosine", "plateau") and step >= warmup:
+    if name in ("cosine", "plateau", "trapezoid") and step >= warmup:
         assert share >= floor - 1e-12
 
 
