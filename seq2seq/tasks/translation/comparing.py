@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from seq2seq.data.files import read_lines
 from seq2seq.data.references import Accepted, accepted, read_references
-from seq2seq.errors import ConfigError, DataError
+from seq2seq.errors import ConfigError, DataError, as_texts
+from seq2seq.evaluation.analysis import differences, faults_table, lengths_table, lines_of
 from seq2seq.evaluation.comparison import compare, comparison_json, comparison_table
 from seq2seq.measures import AUTO
 from seq2seq.runs.folder import CONFIG
@@ -23,13 +24,15 @@ from seq2seq.tasks.translation.translator import Translator
 def compare_systems(options: Namespace) -> None:
     """Compares runs and files of translations with the first of them."""
     use_threads(options)
+    if options.analysis is not None and options.format == "json":
+        raise ConfigError("--analysis: must be left out where --format is json")
     runs = [name for name in options.systems if (Path(name) / CONFIG).exists()]
     if len(set(options.systems)) < len(options.systems):
         raise ConfigError("SYSTEM: must be all different, got one twice")
     sources, references = _test_set(options, runs)
     systems = {}
     for name in tqdm(options.systems, "compare", disable=None, unit=" systems"):
-        systems[name] = _translated(name, sources, options) if name in runs else _read(name)
+        systems[name] = _translated(name, sources or [], options) if name in runs else _read(name)
     names = options.metrics or ("bleu", "chrf")
     with as_options(options):
         rows = compare(
@@ -44,6 +47,11 @@ def compare_systems(options: Namespace) -> None:
     with output(options.output) as file:
         form = comparison_json if options.format == "json" else comparison_table
         print(form(rows), file=file)
+        if options.analysis is not None:
+            several = [tuple(as_texts(texts)) for texts in references]
+            lines = {name: lines_of(texts, several, sources) for name, texts in systems.items()}
+            tables = (faults_table(lines), lengths_table(lines))
+            print("", *tables, differences(lines, options.analysis), sep="\n\n", file=file)
 
 
 def _read(name: str) -> list[str]:
@@ -57,8 +65,8 @@ def _read(name: str) -> list[str]:
     return list(read_lines(name))
 
 
-def _test_set(options: Namespace, runs: Sequence[str]) -> tuple[list[str], list[Accepted]]:
-    """Returns the sources, none where no run needs them, and the references.
+def _test_set(options: Namespace, runs: Sequence[str]) -> tuple[list[str] | None, list[Accepted]]:
+    """Returns the sources, None where they are not known, and the references.
 
     Raises:
         ConfigError: What is needed is not given.
@@ -72,7 +80,7 @@ def _test_set(options: Namespace, runs: Sequence[str]) -> tuple[list[str], list[
         raise ConfigError("--reference: must come with --source where a run is compared")
     if options.reference:
         name = options.systems[0]
-        return [], read_references(options.reference, name, len(_read(name)))
+        return None, read_references(options.reference, name, len(_read(name)))
     if not runs:
         raise ConfigError("--reference: is required where only files are compared")
     run = Path(runs[0])

@@ -194,6 +194,12 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trials", type=int, default=0, metavar="N", help="default: 1000, and 10000"
     )
+    parser.add_argument(
+        "--analysis",
+        type=int,
+        metavar="N",
+        help="also lines with faults, scores by length, and the N lines that differ most",
+    )
     parser.add_argument("--checkpoint", metavar="NAME", help="of the runs; default: best")
     device_options(parser)
     precision_option(parser)
