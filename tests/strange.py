@@ -43,6 +43,19 @@ WHOLE = (0, -1, True, 1.5, "2", NAN, [2], np.float32(2))
 NUMBER = ("1", True, NAN, math.inf, [1], -1)
 NAME = ("zzz", "", 3.5, True, ["cpu"], b"cpu", NAN)
 FLAG: tuple[object, ...] = (None, "no", 0, 1.5, [])
+WEIGHTS: tuple[object, ...] = (
+    [1.0, 1.0],
+    [],
+    [-1.0],
+    [0.0],
+    ["a"],
+    [None],
+    [NAN],
+    [True],
+    1.0,
+    "1",
+    {1.0},
+)
 SECTION = ({"beam_size": 2}, "beam", 3, True)
 WORDS = (None, 3, "--train.steps 3", b"a", [1], [None], {"a", "b"})
 TABLE = (3, NAN, b"a", {"a"}, {"a": "b"}, ["a"], Table(), np.array("a"), "a\0b", True)
@@ -104,8 +117,20 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
     "load": _LOADED,
     "evaluate": {**_LOADED, "data": (3, {"a"}, [("a", None)]), "settings": MAPPING[:3]},
     "Run.of": {"folder": PATH},
-    "Translator": {"search": (), "language": (), "precision": (*NAME, "int4", None)},
-    "Translator.load": {**_LOADED, "others": PATH[:2], "precision": FEW},
+    "Translator": {
+        "search": (),
+        "language": (),
+        "precision": (*NAME, "int4", None),
+        "weights": WEIGHTS,
+        "mean": (*NAME, None),
+    },
+    "Translator.load": {
+        **_LOADED,
+        "others": PATH[:2],
+        "precision": FEW,
+        "weights": WEIGHTS,
+        "mean": (*FEW, "zzz"),
+    },
     "Translator.__call__": {
         "texts": LISTS,
         "beam_size": WHOLE,
@@ -117,15 +142,23 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "first": (*WHOLE[1:], None),
         "wishes": ("a dog", 3, {"terms": []}, ["a"]),
     },
-    "Wishes": {"prefixes": (), "terms": (), "glossary": ("terms.tsv", 3, {"a": ("b",)})},
+    "Wishes": {
+        "prefixes": (),
+        "terms": (),
+        "glossary": ("terms.tsv", 3, {"a": ("b",)}),
+        "dictionary": (3, "a", ["a"]),
+        "placeholders": (*LISTS, None),
+    },
     "Wishes.asked": {"texts": (), "numbers": (), "target": ()},
+    "Wishes.copying": {"search": ()},
     "Glossary": {"terms": (), "ignore_case": FLAG},
     "Glossary.read": {"path": PATH, "ignore_case": FLAG},
     "Glossary.found": {"text": ()},
     "Translator.score": {"pairs": ROWS, "batch_size": (*WHOLE, None)},
     "PairScore.normalized": {"penalty": NUMBER},
     "PairScore.record": {},
-    "Translation.alignment": {},
+    "Translation.alignment": {"unit": (*NAME, None)},
+    "Translation.pharaoh": {"unit": (*NAME, None)},
     "Translation.record": {},
     "Translation.plot_attention": {"path": given(PATH, none=True)},
     "Forecaster": {},
@@ -159,9 +192,13 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "max_length": WHOLE[1:],
         "no_repeat_ngram": WHOLE[1:],
         "seed": WHOLE[1:],
+        "mbr": (*NAME, None),
+        "candidates": (*WHOLE, 1, 1001),
+        "replace_unknown": FLAG,
         "sampling": ({"top_k": 2}, "greedy", 3, None),
     },
     "SearchConfig.limits": {"source": ()},
+    "SearchConfig.wanted": {"n_best": ()},
 }
 """Of each public function, by argument, what must be refused in one line that names it."""
 RESULTS = ("PairScore", "Run", "Sample", "Surprisal", "Translation")

@@ -1,6 +1,7 @@
 """Texts of several sentences: told of, or translated sentence by sentence and joined again."""
 
 import math
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -110,6 +111,28 @@ def test_a_text_of_one_sentence_is_translated_as_without(
     same(found, expected)
     for one, other in zip(found.alternatives, expected.alternatives, strict=True):
         same(replace(one, alternatives=()), replace(other, alternatives=()))
+
+
+@pytest.mark.parametrize("text", [*ONE, *SEVERAL])
+def test_words_are_aligned_as_they_are_numbered_in_the_whole(
+    text: str, translator: Translator, cut: Splitter
+) -> None:
+    (whole,) = translator([text], beam_size=3, split="sentences")
+    parts = pieces(translator, text, cut)
+    tag, rest = translator.pipelines.source.cut_tag(text)
+    spaced = all(in_sentences(rest, cut).gaps[1:-1])
+    links = whole.alignment("word")
+    assert len(links) == len(whole.text.split())
+    assert all(0 <= link < len(text.split()) for link in links)
+    if not spaced:  # the last word of a sentence and the first of the next are one
+        return
+    expected, before = [], 0
+    for part in parts:
+        tags = int(tag is not None)
+        expected += [before + link if link >= tags else 0 for link in part.alignment("word")]
+        before += len(part.source.split()) - tags
+    assert links == expected
+    assert pickle.loads(pickle.dumps(whole)).alignment("word") == links
 
 
 @pytest.mark.parametrize("text", SEVERAL)

@@ -31,16 +31,15 @@ def pick_tokenizer(name: str, references: Iterable[str], key: str = "bleu_tokeni
         ConfigError: There is no such tokenizer, or it cannot be used here.
     """
     if name == AUTO:
-        return _suited(references)
+        return suited_to(script_of(references))
     require_name(name, key, (AUTO, *BLEU_TOKENIZERS))
     if lacks := _lacks(name):
         raise ConfigError(f"{key}: {name} {lacks}; or choose another, such as {CHARACTERS}")
     return name
 
 
-def _suited(references: Iterable[str]) -> str:
+def suited_to(script: str | None) -> str:
     """Returns the tokenizer that suits the script of references, and says so."""
-    script = script_of(references)
     if script is None:
         return USUAL
     best = name = BY_SCRIPT.get(script, CHARACTERS)

@@ -23,6 +23,15 @@ STRATEGIES: dict[str, str | Callable[..., Any]] = {
 }
 """Ways to search, by name: a :data:`seq2seq.search.stepper.Strategy`, or ``module:name`` of it."""
 
+UTILITIES: dict[str, str | Callable[..., Any]] = {
+    "chrf": "seq2seq.evaluation.likeness:chrf_of_pairs",
+    "bleu": "seq2seq.evaluation.likeness:bleu_of_pairs",
+}
+"""Measures of how much two texts are alike, by name: takes ``N`` texts, returns ``[N, N]``, row by
+row what each scores if another is its reference; or ``module:name`` of it."""
+MOST_CANDIDATES = 1000
+"""Each is compared with each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -90,6 +99,13 @@ class SearchConfig:
     """Where the randomness of sampling begins: the same seed, the same texts."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How tokens are drawn, where `strategy` is `sampling`."""
+    mbr: Annotated[str, OneOf(UTILITIES, "none")] = "none"
+    """Minimum Bayes risk (Kumar and Byrne 2004): of several hypotheses that one is taken which this
+    measure finds most like all of them; none: the likeliest."""
+    candidates: int = 32
+    """Hypotheses that are found, or drawn, for `mbr`."""
+    replace_unknown: bool = False
+    """Let the unknown symbol be generated, and copy what the source has in its place."""
 
     def __post_init__(self) -> None:
         require_kinds(self)
@@ -109,6 +125,13 @@ class SearchConfig:
         fits = self.max_length == 0 or self.max_length >= max(1, self.min_length)
         require(fits, "max_length", "0, or at least 1 and min_length", self.max_length)
         require(self.no_repeat_ngram >= 0, "no_repeat_ngram", "at least 0", self.no_repeat_ngram)
+        require_name(self.mbr, "mbr", ("none", *UTILITIES))
+        fits = 2 <= self.candidates <= MOST_CANDIDATES
+        require(fits, "candidates", f"2 to {MOST_CANDIDATES:,}", self.candidates)
+
+    def wanted(self, n_best: int) -> int:
+        """Returns how many hypotheses are to be found where so many are asked for."""
+        return n_best if self.mbr == "none" else max(n_best, self.candidates)
 
     def limits(self, source: Padded) -> Int[Tensor, "B"]:
         """Returns the most tokens, the end symbol included, of each sentence's hypotheses.

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from seq2seq.search.asked import Bounds
 from seq2seq.search.config import SearchConfig
-from seq2seq.symbols import EOS, PAD
+from seq2seq.symbols import EOS, PAD, UNK
 
 Rule: TypeAlias = Callable[[Tensor, Tensor, Tensor], None]
 """Takes log-probabilities ``[B, K, V]``, the tokens so far ``[B, K, T]``, and the most tokens of
 each text ``[B]``."""
 SPECIALS = tuple(range(EOS))
-"""The ids of padding, the unknown and the start symbol: no text is made of them."""
+"""The ids of padding, the unknown and the start symbol: no text is made of them (but see
+`replace_unknown`)."""
 
 
 def never(ids: Sequence[int]) -> Rule:
@@ -38,6 +39,8 @@ def never(ids: Sequence[int]) -> Rule:
 
 
 def _specials(config: SearchConfig) -> Rule:
+    if config.replace_unknown:
+        return never([token for token in SPECIALS if token != UNK])
     first = slice(len(SPECIALS))
 
     def rule(

@@ -163,6 +163,11 @@ def likeliest(
     return first.masked_fill(best.isneginf(), PAD)
 
 
+def fresh_seed() -> int:
+    """Returns a seed that nobody has chosen; whoever uses one tells it."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
 class Dice:
     """One independent stream of uniform numbers a sample.
 

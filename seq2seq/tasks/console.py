@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,9 +13,12 @@ from seq2seq.device import cores
 from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.tables import scores_json, scores_table
+from seq2seq.search.config import SamplingConfig
 
 LOADING = ("checkpoint", "device", "precision")
 """The options that say how a run is loaded."""
+SAMPLING = tuple(field.name for field in fields(SamplingConfig))
+"""The options that say how tokens are drawn."""
 
 
 def given(options: Namespace, names: Sequence[str]) -> dict[str, Any]:

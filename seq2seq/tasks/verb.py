@@ -42,10 +42,24 @@ def precision_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def output_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of everything that writes texts."""
+def output_options(
+    parser: argparse.ArgumentParser, formats: Sequence[str] = ("text", "jsonl"), about: str = ""
+) -> None:
+    """Adds the options of everything that writes texts; the first format is the usual one."""
     parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
-    parser.add_argument("--format", choices=("text", "jsonl"), default="text")
+    parser.add_argument("--format", choices=formats, default=formats[0], help=about)
+
+
+def sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of everything that draws texts: each setting of sampling, and the seed."""
+    parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest")
+    parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
+    parser.add_argument("--top-p", type=float, metavar="P", help="only the nucleus, in (0, 1]")
+    parser.add_argument("--min-p", type=float, metavar="P", help="least share of the likeliest")
+    parser.add_argument("--typical", type=float, metavar="P", help="typical tokens, in (0, 1]")
+    parser.add_argument("--repetition-penalty", type=float, metavar="X", help="at least 1")
+    parser.add_argument("--repetition-window", type=int, metavar="N", help="tokens looked back at")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same text")
 
 
 def metric_options(

@@ -323,8 +323,15 @@ class Pipeline:
         cutter = partial(self.tokenizer.sample, seed=seed)
         return [self._look_up(*cut) for cut in self._cut(as_texts(texts), cutter)]
 
-    def decode(self, rows: Iterable[Iterable[SupportsIndex]]) -> list[str]:
-        """Returns the text of each row up to its end symbol; unknown tokens become ⁇.
+    def decode(
+        self,
+        rows: Iterable[Iterable[SupportsIndex]],
+        unknown: Sequence[Sequence[str]] | None = None,
+    ) -> list[str]:
+        """Returns the text of each row up to its end symbol.
+
+        ``unknown`` are the tokens that stand for those of each row which the vocabulary lacks, one
+        after the other; by default each becomes ⁇.
 
         Raises:
             DataError: Something else than rows of ids, or an id that the vocabulary lacks.
@@ -336,7 +343,9 @@ class Pipeline:
             ids = [id_ for id_ in takewhile(EOS.__ne__, row) if id_ not in (PAD, BOS)]
             tagged = bool(ids) and ids[0] in tags
             first.append(self.tokens(ids[:1])[0] if tagged else None)
-            rest.append(self._turned(self._tokens_to_join(ids[1:] if tagged else ids)))
+            instead = unknown[number] if unknown is not None else ()
+            tokens = self._tokens_to_join(ids[1:] if tagged else ids, instead)
+            rest.append(self._turned(tokens))
         texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(rest)]
         return [
             _join_tag(tag, text, bool(tokens))
@@ -371,10 +380,10 @@ class Pipeline:
         ids = [index for index in range(len(self)) if index not in (PAD, BOS, EOS)]
         return dict(zip(ids, self.decode([[index] for index in ids]), strict=True))
 
-    def _tokens_to_join(self, ids: Sequence[int]) -> list[str]:
-        """Returns the tokens of ``ids`` for the tokenizer to join: ⁇ for unknown ones."""
-        tokens = zip(ids, self.tokens(ids), strict=True)
-        return [UNKNOWN if index == UNK else token for index, token in tokens]
+    def _tokens_to_join(self, ids: Sequence[int], unknown: Sequence[str]) -> list[str]:
+        """Returns the tokens of ``ids`` for the tokenizer to join: ⁇ for those not known."""
+        tokens, instead = zip(ids, self.tokens(ids), strict=True), iter(unknown)
+        return [next(instead, UNKNOWN) if index == UNK else token for index, token in tokens]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Returns the token of each id, special symbols included, for people to read."""

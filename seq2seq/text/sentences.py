@@ -1,9 +1,9 @@
 """Sentences: whether a text holds several, and where it is cut between them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 
 from seq2seq.errors import ConfigError
 from seq2seq.lists import width
@@ -62,18 +62,39 @@ class Sentences:
     pieces: tuple[str, ...]
     gaps: tuple[str, ...]
     """White space and line breaks before, between and after the pieces."""
+    tag: str | None = None
+    """The language tag that stands before the text, and counts for each sentence."""
 
-    def join(self, pieces: Iterable[str]) -> str:
+    @property
+    def tagged(self) -> list[str]:
+        """The sentences, each with the tag."""
+        if self.tag is None:
+            return list(self.pieces)
+        return [f"{self.tag} {piece}" if piece else self.tag for piece in self.pieces]
+
+    @property
+    def first_words(self) -> list[int]:
+        """The number of each sentence's first word in the text; words are parted by white space."""
+        parts = map(str.__add__, self.pieces, self.gaps[1:])
+        before = accumulate(parts, initial=self.gaps[0])
+        return [len(f"{text}x".split()) - 1 for text in islice(before, len(self.pieces))]
+
+    def filled(self, pieces: Sequence[str]) -> "Sentences":
         """Returns other sentences, such as translations, between the same gaps.
 
         Where the text has no gap, as in Chinese, there is a space unless it is not needed.
         """
-        text = self.gaps[0]
+        gaps = [self.gaps[0]]
         for number, (piece, gap) in enumerate(zip(pieces, self.gaps[1:], strict=True), 1):
             last = number == len(self.pieces)
             needed = not (gap or last) and piece != "" and width(piece[-1]) < 2
-            text += piece + (" " if needed else gap)
-        return text
+            gaps.append(" " if needed else gap)
+        return Sentences(tuple(pieces), tuple(gaps))
+
+    def join(self, pieces: Iterable[str]) -> str:
+        """Returns the text that other sentences make, :meth:`filled` in between the gaps."""
+        whole = self.filled(tuple(pieces))
+        return whole.gaps[0] + "".join(map(str.__add__, whole.pieces, whole.gaps[1:]))
 
 
 Splitter = Callable[[str], list[str]]

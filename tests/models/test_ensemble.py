@@ -1,12 +1,15 @@
 """Several models as one: their probabilities are averaged, and searches need know nothing of it."""
 
-from typing import Any
+import math
+from typing import Any, get_args
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch.testing import assert_close
 
-from seq2seq.models.ensemble import Ensemble
+from seq2seq.errors import ConfigError
+from seq2seq.models.ensemble import Ensemble, Mean
 from seq2seq.models.seq2seq import EncoderConfig, Seq2Seq, Seq2SeqConfig, build_seq2seq
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.search.config import SearchConfig
@@ -130,3 +133,90 @@ def test_the_order_of_the_models_does_not_matter(models: list[Seq2Seq]) -> None:
     there = search(Ensemble(models), SENTENCES, 3)
     back = search(Ensemble(models[::-1]), SENTENCES, 3)
     assert [(one.ids, one.score) for one in back] == outcome(there)
+
+
+def steps_of(ensemble: Ensemble, tokens: tuple[int, ...] = (BOS, 4, 9)) -> list[Any]:
+    """Returns what an ensemble says after each of some tokens."""
+    memory, state = ensemble.start(padded(SENTENCES[:2]))
+    found = []
+    for token in tokens:
+        step = ensemble.step(memory, state, torch.full((2, 1), token))
+        found.append(step)
+        state = step.state
+    return found
+
+
+WEIGHTS = [[1.0, 2.0, 4.0], [0.5, 0.5, 1.0], [0.0, 1.0, 3.0], [3.0, 0.0, 0.0]]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("mean", get_args(Mean))
+def test_probabilities_count_by_their_weights(
+    models: list[Seq2Seq], weights: list[float], mean: Mean
+) -> None:
+    together = steps_of(Ensemble(models, weights, mean))
+    alone = [steps_of(Ensemble([model])) for model in models]
+    shares = [weight / sum(weights) for weight in weights]
+    for step, *singles in zip(together, *alone, strict=True):
+        parts = list(zip(shares, singles, strict=True))
+        if mean == "arithmetic":
+            expected = sum(share * one.log_probs.exp() for share, one in parts)
+        else:
+            product = math.prod(one.log_probs.exp() ** share for share, one in parts)
+            expected = product / product.sum(-1, keepdim=True)
+        assert_close(step.log_probs.exp(), expected)
+        assert_close(step.attention, sum(share * one.attention for share, one in parts))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("mean", get_args(Mean))
+def test_a_model_that_has_all_the_weight_is_alone(models: list[Seq2Seq], mean: Mean) -> None:
+    for found, one in zip(
+        steps_of(Ensemble(models, [2.0, 0.0, 0.0], mean)),
+        steps_of(Ensemble(models[:1])),
+        strict=True,
+    ):
+        if mean == "arithmetic":  # to the bit
+            assert torch.equal(found.log_probs, one.log_probs)
+        assert_close(found.log_probs, one.log_probs)
+        assert torch.equal(found.attention, one.attention)
+
+
+@torch.no_grad()
+def test_equal_weights_are_none(models: list[Seq2Seq]) -> None:
+    together = steps_of(Ensemble(models, [0.3, 0.3, 0.3]))
+    for found, one in zip(together, steps_of(Ensemble(models)), strict=True):
+        assert torch.equal(found.log_probs, one.log_probs)
+        assert torch.equal(found.attention, one.attention)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_weighted_search_is_that_of_the_weighted_probabilities(
+    models: list[Seq2Seq], beam: int
+) -> None:
+    """A model that stands there twice weighs twice."""
+    twice = search(Ensemble([models[0], models[0], models[1]]), SENTENCES, beam)
+    weighed = search(Ensemble(models[:2], [2.0, 1.0]), SENTENCES, beam)
+    assert [(one.ids, one.score) for one in weighed] == outcome(twice)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": [1.0]}, "weights: must be one for each run (3), got [1.0]"),
+        ({"weights": [1.0, -1.0, 2.0]},
+         "weights: must be at least 0, and one of them above, got [1.0, -1.0, 2.0]"),
+        ({"weights": [0.0, 0.0, 0.0]},
+         "weights: must be at least 0, and one of them above, got [0.0, 0.0, 0.0]"),
+        ({"weights": [1.0, 1.0, math.inf]}, "weights: must be finite, got inf"),
+        ({"mean": "harmonic"}, "mean: must be one of arithmetic, geometric, got 'harmonic'"),
+    ],
+)  # fmt: skip
+def test_weights_that_make_no_sense(
+    models: list[Seq2Seq], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ConfigError, TypeCheckError)) as error:
+        Ensemble(models, **settings)
+    if isinstance(error.value, ConfigError):  # where types are checked, a name may be refused first
+        assert str(error.value) == message

@@ -3,7 +3,7 @@
 import json
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,19 @@ from tqdm import tqdm
 
 from seq2seq.data.documents.texts import TextConfig, Texts, open_texts
 from seq2seq.errors import require_whole
-from seq2seq.search.config import SamplingConfig
-from seq2seq.tasks.console import LOADING, as_options, given, output, print_scores, use_threads
+from seq2seq.tasks.console import (
+    LOADING,
+    SAMPLING,
+    as_options,
+    given,
+    output,
+    print_scores,
+    use_threads,
+)
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.language_model.evaluation import EvaluationConfig, evaluate_text, test_text
 from seq2seq.tasks.language_model.generator import Generator
 from seq2seq.tasks.task import open_own, read_config_of
-
-SAMPLING = tuple(field.name for field in fields(SamplingConfig))
 
 
 def generate(options: Namespace) -> None:

@@ -37,7 +37,7 @@ from seq2seq.search.config import SamplingConfig
 from seq2seq.search.memory import halving
 from seq2seq.search.replay import Replayed
 from seq2seq.search.rules import never
-from seq2seq.search.sampling import Dice, sample
+from seq2seq.search.sampling import Dice, fresh_seed, sample
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.language_model.pipeline import build_model
@@ -270,10 +270,9 @@ class Generator:
         given = {
             name: value for name, value in zip(names, sampling, strict=True) if value is not None
         }
-        drawn = int(np.random.SeedSequence().generate_state(1)[0])
         request = Request(
             sampling=replace(self.sampling, **cast(dict[str, Any], given)),
-            seed=drawn if seed is None else seed,
+            seed=fresh_seed() if seed is None else seed,
             prompt=prompt,
             length=length,
             stops=tuple(as_texts(stop, "stop")),

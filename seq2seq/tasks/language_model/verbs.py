@@ -2,7 +2,13 @@
 
 import argparse
 
-from seq2seq.tasks.verb import Verb, output_options, precision_option, table_option
+from seq2seq.tasks.verb import (
+    Verb,
+    output_options,
+    precision_option,
+    sampling_options,
+    table_option,
+)
 
 COMMANDS = "seq2seq.tasks.language_model.commands"
 
@@ -11,18 +17,11 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     precision_option(parser)
     parser.add_argument("--prompt", metavar="TEXT", help="go on from here; --prompt=-x with a dash")
     parser.add_argument("--length", type=int, default=500, metavar="N", help="most characters")
-    parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest")
-    parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
-    parser.add_argument("--top-p", type=float, metavar="P", help="only the nucleus, in (0, 1]")
-    parser.add_argument("--min-p", type=float, metavar="P", help="least share of the likeliest")
-    parser.add_argument("--typical", type=float, metavar="P", help="typical tokens, in (0, 1]")
-    parser.add_argument("--repetition-penalty", type=float, metavar="X", help="at least 1")
-    parser.add_argument("--repetition-window", type=int, metavar="N", help="tokens looked back at")
+    sampling_options(parser)
     parser.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end before it; may be repeated"
     )
     parser.add_argument("--no-end", action="store_true", help="go on where a document would end")
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same text")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts")
     parser.add_argument(
         "--unknown",

@@ -1,10 +1,11 @@
 """What the verbs of translation and transduction do."""
 
-import json
+import logging
 import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,8 +17,11 @@ from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, 
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
 from seq2seq.evaluation.mistakes import find_mistakes
+from seq2seq.search.config import SearchConfig
+from seq2seq.search.sampling import fresh_seed
 from seq2seq.tasks.console import (
     LOADING,
+    SAMPLING,
     as_options,
     given,
     one_line,
@@ -28,6 +32,7 @@ from seq2seq.tasks.console import (
 from seq2seq.tasks.task import data_folder, read_config_of, task_of
 from seq2seq.tasks.translation.cases import Case, read_cases
 from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.copying import read_dictionary
 from seq2seq.tasks.translation.evaluation import (
     EvaluationConfig,
     evaluate_pairs,
@@ -35,12 +40,13 @@ from seq2seq.tasks.translation.evaluation import (
     test_corpus,
 )
 from seq2seq.tasks.translation.glossary import Glossary
-from seq2seq.tasks.translation.translation import Translation
-from seq2seq.tasks.translation.translator import Translator
+from seq2seq.tasks.translation.translator import Translator, require_attention
 from seq2seq.tasks.translation.wish_files import WishFiles
 from seq2seq.tasks.translation.wishes import Wishes
+from seq2seq.tasks.translation.writing import lines
 from seq2seq.text.sentences import splitter
 
+log = logging.getLogger("seq2seq")
 SEARCH = (
     "length_penalty",
     "coverage_penalty",
@@ -51,6 +57,9 @@ SEARCH = (
     "diversity",
     "terms",
     "term_bonus",
+    "mbr",
+    "candidates",
+    "replace_unknown",
 )
 """Options that are settings of the search, besides the width of the beam."""
 COLUMNS = ("source_column", "target_column")
@@ -59,6 +68,34 @@ COLUMNS = ("source_column", "target_column")
 
 def translate(options: Namespace) -> None:
     """Translates files or standard input, one line out for each line in."""
+    _refuse(options)
+    translator = _translator(options)
+    if options.alignments or options.plot:
+        require_attention(translator, "--alignments" if options.alignments else "--plot")
+    piped = sys.stdin is None or not sys.stdin.isatty()
+    interactive = options.files == ["-"] and not piped
+    settings = given(options, ["n_best", "batch_size", "split", "language"])
+    wishes = WishFiles(options.prefix, options.require, _wishes(options))
+    done, undrawn = 0, options.plot
+    with (
+        lines(options) as out,
+        tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
+        as_options(options),
+    ):
+        for batch in read_arriving(options.files, options.errors):
+            asked = wishes.of(len(batch))
+            for translation in translator(batch, first=done, wishes=asked, **settings):
+                if undrawn and translation.attention.size:
+                    translation.plot_attention(undrawn)
+                    undrawn = None
+                out.write(translation)
+            out.flush()
+            bar.update(len(batch))
+            done += len(batch)
+
+
+def _refuse(options: Namespace) -> None:
+    """Raises a :class:`ConfigError` where options of ``translate`` do not go together."""
     if options.n_best < 1:
         raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
     if options.n_best > 1 and options.format == "text":
@@ -68,23 +105,6 @@ def translate(options: Namespace) -> None:
     if options.split:
         with as_options(options):
             splitter("")  # before the run is loaded
-    translator = _translator(options)
-    piped = sys.stdin is None or not sys.stdin.isatty()
-    interactive = options.files == ["-"] and not piped
-    settings = given(options, ["n_best", "batch_size", "split", "language"])
-    wishes = WishFiles(options.prefix, options.require, _glossary(options))
-    done = 0
-    with (
-        output(options.output) as file,
-        tqdm(desc="translate", unit=" lines", disable=True if interactive else None) as bar,
-    ):
-        for batch in read_arriving(options.files, options.errors):
-            asked = wishes.of(len(batch))
-            for translation in translator(batch, first=done, wishes=asked, **settings):
-                print(_rendered(translation, options.format), file=file)
-            file.flush()
-            bar.update(len(batch))
-            done += len(batch)
 
 
 def evaluate(options: Namespace) -> None:
@@ -105,8 +125,7 @@ def evaluate(options: Namespace) -> None:
             **given(options, ["batch_size", "bleu_tokenizer", "group_sources"]),
         )
     with output(options.output) as file, as_options(options):
-        wishes = Wishes(glossary=_glossary(options))
-        evaluation = evaluate_pairs(translator, cases, suited(chosen, config), wishes)
+        evaluation = evaluate_pairs(translator, cases, suited(chosen, config), _wishes(options))
         if options.output:
             file.writelines(f"{one_line(text)}\n" for text in evaluation.of_each(cases))
     print_scores(evaluation.scores, options.format)
@@ -196,16 +215,58 @@ def _translator(options: Namespace) -> Translator:
     use_threads(options)
     if options.batch_size is not None and options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1, got {options.batch_size}")
-    translator = Translator.load(options.run, *options.ensemble, **given(options, LOADING))
-    n_best = getattr(options, "n_best", 1)
+    _refuse_sampling(options)
+    with as_options(options):
+        loading = given(options, (*LOADING, "weights", "mean"))
+        translator = Translator.load(options.run, *options.ensemble, **loading)
+        search = _settings(options, translator.search)
+    wide = max(search.beam_size, getattr(options, "n_best", 1))
+    translator.search = replace(search, beam_size=wide)
+    return translator
+
+
+def _settings(options: Namespace, search: SearchConfig) -> SearchConfig:
+    """Returns the settings of a search, with those that the options ask for."""
     settings = given(options, SEARCH)
     if options.groups is not None:
         settings["strategy"] = "diverse"
-    wide = translator.search.beam_size if options.beam_size is None else options.beam_size
-    with as_options(options):
-        search = replace(translator.search, **settings, beam_size=wide)
-    translator.search = replace(search, beam_size=max(wide, n_best))
-    return translator
+    wide = search.beam_size if options.beam_size is None else options.beam_size
+    chosen = replace(search, **settings, **_drawing(options, search), beam_size=wide)
+    if options.candidates is not None and chosen.mbr == "none":
+        raise ConfigError("--candidates: must be left out where --mbr is not given")
+    return chosen
+
+
+def _refuse_sampling(options: Namespace) -> None:
+    """Raises a :class:`ConfigError` if it is said how to draw where nothing is drawn."""
+    if options.sample and options.groups is not None:
+        raise ConfigError("--groups: must be left out where --sample is given")
+    for name in () if options.sample else given(options, (*SAMPLING, "seed")):
+        option = name.replace("_", "-")
+        raise ConfigError(f"--{option}: must be left out where --sample is not given")
+
+
+def _drawing(options: Namespace, search: SearchConfig) -> dict[str, Any]:
+    """Returns the settings of a search that draws, if it is to; a seed that is chosen is told."""
+    if not options.sample:
+        return {}
+    sampling = replace(search.sampling, **given(options, SAMPLING))
+    seed = options.seed
+    if seed is None:
+        seed = fresh_seed()
+        log.info("seed %d", seed)
+    return {"strategy": "sampling", "sampling": sampling, "seed": seed}
+
+
+def _wishes(options: Namespace) -> Wishes:
+    """Returns what is asked of all texts."""
+    if options.dictionary is not None and not options.replace_unknown:
+        raise ConfigError("--dictionary: must be left out where --replace-unknown is not given")
+    return Wishes(
+        glossary=_glossary(options),
+        dictionary=read_dictionary(options.dictionary) if options.dictionary else None,
+        placeholders=tuple(options.placeholders),
+    )
 
 
 def _glossary(options: Namespace) -> Glossary | None:
@@ -215,10 +276,3 @@ def _glossary(options: Namespace) -> Glossary | None:
             raise ConfigError("--ignore-case: must be left out where --glossary is not given")
         return None
     return Glossary.read(options.glossary, ignore_case=options.ignore_case)
-
-
-def _rendered(translation: Translation, form: str) -> str:
-    """Returns a translation as one line of output."""
-    if form == "text":
-        return one_line(translation.text)
-    return json.dumps(translation.record(), ensure_ascii=False)

@@ -128,6 +128,13 @@ class TranslationConfig:
             "false unless source.tokenizer and target.tokenizer are the same subwords",
             self.joint_tokenizer,
         )
+        attends = self.model.decoder.attention != "none"
+        require(
+            attends or not self.search.replace_unknown,
+            "search.replace_unknown",
+            "false where model.decoder.attention is none",
+            self.search.replace_unknown,
+        )
         measured = self.train.metric == "loss" or self.validation.sentences > 0
         require(
             measured,

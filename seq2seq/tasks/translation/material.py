@@ -148,7 +148,8 @@ class PairValidation:
         loss = measure(self.model, self.batches).per_token
         scores = {"loss": loss, "perplexity": float(torch.tensor(loss).exp())}
         if self.cases:
-            search = replace(self.config.search, beam_size=self.config.validation.beam_size)
+            size = self.config.validation.beam_size  # of many candidates it would take too long
+            search = replace(self.config.search, beam_size=size, mbr="none")
             translator = Translator([self.model], self.pipelines, search)
             sources = [source for source, _ in self.cases]
             texts = [translation.text for translation in translator(sources)]

@@ -13,6 +13,7 @@ from seq2seq.data.pairs.corpus import pairs_of
 from seq2seq.device import GRAPHS
 from seq2seq.errors import (
     CheckpointError,
+    ConfigError,
     as_path,
     as_texts,
     require,
@@ -20,7 +21,7 @@ from seq2seq.errors import (
     require_name,
     require_whole,
 )
-from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.ensemble import Ensemble, Mean, checked_weights
 from seq2seq.models.seq2seq import Seq2Seq, fold_model
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.runs.folder import PIPELINE
@@ -29,13 +30,15 @@ from seq2seq.search.asked import Asked
 from seq2seq.search.config import SearchConfig
 from seq2seq.search.memory import alike, halving
 from seq2seq.search.replay import Replayed
-from seq2seq.search.stepper import Hypothesis, Reader
+from seq2seq.search.stepper import Reader
 from seq2seq.search.strategies import search as search_for
 from seq2seq.search.threads import side_by_side
 from seq2seq.symbols import UNK
 from seq2seq.tasks.task import read_config_of
 from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.copying import Copying
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
+from seq2seq.tasks.translation.reading import read
 from seq2seq.tasks.translation.scoring import PairScore, log_probs_of, score_pairs
 from seq2seq.tasks.translation.translation import Translation, blank, joined
 from seq2seq.tasks.translation.wishes import Wishes
@@ -78,12 +81,18 @@ class Translator:
         *,
         replay: bool = False,
         language: str = "en",
+        weights: Sequence[float] | None = None,
+        mean: Mean = "arithmetic",
     ) -> None:
         """With ``replay``, search steps are replayed as CUDA graphs.
 
         ``language`` is that of the sources, by whose rules texts are split into sentences.
+        Probabilities of several models are averaged with ``weights`` to their ``mean``.
         """
         require_name(precision, "precision", get_args(SearchPrecision))
+        require_name(mean, "mean", get_args(Mean))
+        self.weights = checked_weights(weights, len(models))
+        self.mean: Mean = mean
         self.models = tuple(models)
         self.pipelines = pipelines
         self.search = search
@@ -95,7 +104,9 @@ class Translator:
     def _folded(self) -> Reader[Any, Any]:
         """Returns the models for search."""
         folded = [fold_model(model, self.precision) for model in self.models]
-        stepper: Reader[Any, Any] = folded[0] if len(folded) == 1 else Ensemble(folded)
+        stepper: Reader[Any, Any] = folded[0]
+        if len(folded) > 1:
+            stepper = Ensemble(folded, self.weights, self.mean)
         return Replayed(stepper) if self.replay else stepper
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,16 +125,22 @@ class Translator:
         checkpoint: str = "best",
         device: str = "auto",
         precision: SearchPrecision = "float32",
+        weights: Sequence[float] | None = None,
+        mean: Mean = "arithmetic",
     ) -> "Translator":
         """Loads a run folder, or several that translate together as an ensemble.
 
-        With ``int8`` the models take eight bits a number: faster, and a few texts differ.
+        With ``int8`` the models take eight bits a number: faster, and a few texts differ. An
+        ensemble averages probabilities (``geometric``: their logarithms) with ``weights``, one a
+        run; by default all weigh the same.
 
         Raises:
             CheckpointError: One is no run folder, its checkpoint is missing or damaged, or its
                 vocabulary is another than the first one's.
+            ConfigError: The weights do not fit the runs.
         """
         folders = [as_path(folder, "run") for folder in (run, *others)]
+        weights = checked_weights(weights, len(folders))
         configs = [read_config_of(TranslationConfig, folder) for folder in folders]
         pipelines = [Pipelines.load(folder / PIPELINE) for folder in folders]
         models = []
@@ -136,9 +153,16 @@ class Translator:
             model = build_model(config, pipeline)
             load_model(model, folder, checkpoint, device)
             models.append(model)
-        search, language = configs[0].search, configs[0].data.source_language
-        replay = device == GRAPHS
-        return cls(models, pipelines[0], search, precision, replay=replay, language=language)
+        return cls(
+            models,
+            pipelines[0],
+            configs[0].search,
+            precision,
+            replay=device == GRAPHS,
+            language=configs[0].data.source_language,
+            weights=weights,
+            mean=mean,
+        )
 
     def __call__(  # noqa: PLR0913
         self,
@@ -170,7 +194,8 @@ class Translator:
                 the one that the run's training files or columns are named after, else English.
             first: The number of the first text, by which ``strategy: sampling`` draws, where a
                 stream of texts comes in several calls.
-            wishes: What the translations must begin with, and what must stand in them.
+            wishes: What the translations must begin with, what must stand in them, and what is
+                copied.
 
         Raises:
             DataError: Something else than texts.
@@ -181,20 +206,21 @@ class Translator:
         require_kind("" if language is None else language, str, "language")
         require_kind(Wishes() if wishes is None else wishes, Wishes, "wishes")
         search = self._settings(search, beam_size, n_best)
+        copying = self._copying(search, wishes)
         texts = as_texts(texts)
         if split is None:
             self._warn_of_several(texts)
             numbers = list(range(first, first + len(texts)))
             asked = self._asked(texts, numbers, wishes)
-            return self._search(texts, asked, search, n_best, batch_size)
+            return self._search(texts, asked, search, n_best, batch_size, copying)
         require_name(split, "split", SPLITS)
         only = wishes is None or (wishes.prefixes is None and wishes.terms is None)
         require(only, "wishes", "a glossary alone where split is given", wishes)
         cut = splitter(language or self.language)
         whole = [self._in_sentences(text, cut) for text in texts]
-        pieces = [piece for one in whole for piece in one.pieces]
+        pieces = [piece for one in whole for piece in one.tagged]
         asked = self._asked(pieces, _numbers(whole, first), wishes)
-        found = iter(self._search(pieces, asked, search, n_best, batch_size))
+        found = iter(self._search(pieces, asked, search, n_best, batch_size, copying))
         return [
             joined(text, one, list(islice(found, len(one.pieces))), search.length_penalty, n_best)
             for text, one in zip(texts, whole, strict=True)
@@ -224,12 +250,19 @@ class Translator:
     def _settings(
         self, search: SearchConfig | None, beam_size: int | None, n_best: int
     ) -> SearchConfig:
-        """Returns the settings of a search, whose beam is as wide as hypotheses are asked for."""
+        """Returns the settings of a search, whose beam has room for all that is asked for."""
         search = self.search if search is None else search
         require_kind(search, SearchConfig, "search")
         if beam_size is not None:
             search = replace(search, beam_size=beam_size)
-        return replace(search, beam_size=max(search.beam_size, n_best))
+        return replace(search, beam_size=max(search.beam_size, search.wanted(n_best)))
+
+    def _copying(self, search: SearchConfig, wishes: Wishes | None) -> Copying | None:
+        """Returns what is copied from the sources, if anything is."""
+        copying = (wishes or Wishes()).copying(search)
+        if copying is not None:
+            require_attention(self, "replace_unknown" if search.replace_unknown else "placeholders")
+        return copying
 
     def _asked(
         self, texts: Sequence[str], numbers: Sequence[int], wishes: Wishes | None
@@ -246,6 +279,7 @@ class Translator:
         search: SearchConfig,
         n_best: int,
         batch_size: int,
+        copying: Copying | None,
     ) -> list[Translation]:
         """Translates texts as they are."""
         rows = self._encode(texts)
@@ -254,10 +288,10 @@ class Translator:
         def translate(batch: Sequence[int]) -> list[Translation]:
             source = pad(*flatten([rows[index] for index in batch])).to(self.models[0].device)
             wishes = [asked[index] for index in batch]
-            hypotheses = search_for(self.stepper, source, search, n_best, wishes)
+            hypotheses = search_for(self.stepper, source, search, search.wanted(n_best), wishes)
             return [
-                self._read(texts[index], rows[index], best)
-                for index, best in zip(batch, hypotheses, strict=True)
+                read(self.pipelines, texts[index], rows[index], some, search, copying, n_best)
+                for index, some in zip(batch, hypotheses, strict=True)
             ]
 
         # The longest first, so that at the end no worker has much left while others have none.
@@ -273,16 +307,14 @@ class Translator:
         for batch, translations in zip(batches, spread(results_of, batches), strict=True):
             for index, translation in zip(batch, translations, strict=True):
                 results[index] = translation
+        if copying is not None:
+            copying.tell_of_lost([(one.source, one.text) for one in results])
         return results
 
     def _in_sentences(self, text: str, cut: Splitter) -> Sentences:
         """Cuts a text into sentences, each with the text's tag."""
         tag, rest = self.pipelines.source.cut_tag(text)
-        whole = in_sentences(rest, cut)
-        if tag is None:
-            return whole
-        pieces = tuple(f"{tag} {piece}" if piece else tag for piece in whole.pieces)
-        return replace(whole, pieces=pieces)
+        return replace(in_sentences(rest, cut), tag=tag)
 
     def _warn_of_several(self, texts: Sequence[str]) -> None:
         """Says so where many more texts hold several sentences than those learned from."""
@@ -306,22 +338,11 @@ class Translator:
             _warn(f"{counted} {problem}; the first begins {doubtful[0][:40]!r}")
         return [row[:MOST_TOKENS] for row in rows]
 
-    def _read(self, text: str, row: list[int], hypotheses: list[Hypothesis]) -> Translation:
-        """Returns the hypotheses for a source, given as text and as ids, as texts."""
-        source_tokens = tuple(self.pipelines.source.tokens(row))
-        texts = self.pipelines.target.decode([hypothesis.ids for hypothesis in hypotheses])
-        translations = [
-            Translation(
-                target,
-                hypothesis.score,
-                source_tokens,
-                (*self.pipelines.target.tokens(hypothesis.ids), "<eos>"),
-                hypothesis.attention[:, : len(row)].float().numpy(),
-                source=text,
-            )
-            for target, hypothesis in zip(texts, hypotheses, strict=True)
-        ]
-        return replace(translations[0], alternatives=tuple(translations))
+
+def require_attention(translator: Translator, key: str) -> None:
+    """Raises a :class:`ConfigError` if no model has attention, which the setting ``key`` needs."""
+    if all(model.decoder.attention is None for model in translator.models):
+        raise ConfigError(f"{key}: needs attention; the run has none (model.decoder.attention)")
 
 
 def _doubtful(

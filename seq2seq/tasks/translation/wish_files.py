@@ -1,22 +1,25 @@
 """Files beside the texts that are translated: a line for each, and a glossary for all."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from seq2seq.data.files import read_lines
 from seq2seq.errors import DataError
-from seq2seq.tasks.translation.glossary import Glossary
 from seq2seq.tasks.translation.wishes import Wishes
 
 
 class WishFiles:
     """What is asked of texts that arrive one after the other; each call takes the next lines."""
 
-    def __init__(self, prefix: str | None, require: str | None, glossary: Glossary | None) -> None:
-        """``prefix`` has a beginning a line, ``require`` phrases that tabs part."""
+    def __init__(self, prefix: str | None, require: str | None, always: Wishes) -> None:
+        """``prefix`` has a beginning a line, ``require`` phrases that tabs part.
+
+        ``always`` is asked of every text.
+        """
         self.names = {"--prefix": prefix, "--require": require}
         self.lines = {key: read_lines(name) for key, name in self.names.items() if name is not None}
-        self.glossary = glossary
+        self.always = always
 
     def of(self, count: int) -> Wishes | None:
         """Returns what is asked of the next ``count`` texts; None: nothing.
@@ -24,15 +27,12 @@ class WishFiles:
         Raises:
             DataError: A file has fewer lines than there are texts.
         """
-        if not self.lines and self.glossary is None:
+        if not self.lines and self.always == Wishes():
             return None
         taken = {key: self._taken(key, lines, count) for key, lines in self.lines.items()}
         required = taken.get("--require")
-        return Wishes(
-            prefixes=taken.get("--prefix"),
-            terms=None if required is None else [phrases(line) for line in required],
-            glossary=self.glossary,
-        )
+        terms = None if required is None else [phrases(line) for line in required]
+        return replace(self.always, prefixes=taken.get("--prefix"), terms=terms)
 
     def _taken(self, key: str, lines: Iterator[str], count: int) -> list[str]:
         found = list(islice(lines, count))

@@ -1,14 +1,16 @@
-"""What users ask of translations besides their sources: beginnings, phrases, a glossary."""
+"""What users ask of translations besides their sources: beginnings, phrases, what is copied."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
 from seq2seq.errors import DataError, as_list, as_texts, require, require_kind
 from seq2seq.search.asked import Asked, Term, Words
+from seq2seq.search.config import SearchConfig
 from seq2seq.symbols import UNK
+from seq2seq.tasks.translation.copying import Copying
 from seq2seq.tasks.translation.glossary import Glossary
 from seq2seq.text.borders import borders
 from seq2seq.text.pipeline import Pipeline
@@ -31,9 +33,30 @@ class Wishes:
     several, of which any will do."""
     glossary: Glossary | None = None
     """Terms that must stand for those of the sources."""
+    dictionary: Mapping[str, str] | None = None
+    """What is written for words of the sources where `replace_unknown` copies them."""
+    placeholders: Sequence[str] = ()
+    """Symbols, such as ``<url>``, that stand for the same in a source and its translation. Of
+    several that one is written which was looked at; how many texts lack one is told."""
 
     def __post_init__(self) -> None:
         require_kind(self.glossary or Glossary({"": ("",)}), Glossary, "glossary")
+        require_kind({} if self.dictionary is None else self.dictionary, Mapping, "dictionary")
+        as_texts(self.placeholders, "placeholders")
+
+    def copying(self, search: SearchConfig) -> Copying | None:
+        """Returns what is copied from the sources, if anything is.
+
+        Raises:
+            ConfigError: There is a dictionary, but no word is replaced.
+        """
+        copies = search.replace_unknown
+        accepted = "left out where replace_unknown is false"
+        require(copies or not self.dictionary, "dictionary", accepted, self.dictionary)
+        marks = tuple(as_texts(self.placeholders, "placeholders"))
+        if not (copies or marks):
+            return None
+        return Copying(dictionary=self.dictionary or {}, placeholders=marks)
 
     def asked(self, texts: Sequence[str], numbers: Sequence[int], target: Pipeline) -> list[Asked]:
         """Returns what is asked of each text, which has a number in the request.
@@ -42,6 +65,8 @@ class Wishes:
             DataError: There are more or fewer prefixes or terms than texts, or something else.
             ConfigError: There are prefixes, but the model writes from the end.
         """
+        if not any(one is not None for one in (self.prefixes, self.terms, self.glossary)):
+            return [Asked(number) for number in numbers]
         fits = self.prefixes is None or not target.reversed
         require(fits, "prefixes", "left out where target.reversed is true", self.prefixes)
         prefixes = self._given("prefixes", self.prefixes, "", texts)
