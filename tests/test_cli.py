@@ -468,7 +468,8 @@ def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> N
         ),
         (
             "run test.de --format jsonlines",
-            "--format: must be one of text, jsonl, got 'jsonlines'; did you mean 'jsonl'?",
+            "--format: must be one of text, jsonl, tsv, tsv-swapped, got 'jsonlines'; did you mean "
+            "'jsonl'?",
         ),
         (
             "run test.de --checkpoint bset",
@@ -552,7 +553,7 @@ def test_jsonl_tells_everything(ran: Ran) -> None:
         assert scores == sorted(scores, reverse=True)
         assert len(scores) == 3
         for one in row["hypotheses"]:
-            assert set(one) == {"text", "score", "tokens", "alignment"}
+            assert set(one) == {"text", "score", "tokens", "alignment", "word_alignment"}
             assert len(one["alignment"]) == len(one["tokens"])
             assert all(0 <= place < len(row["source_tokens"]) for place in one["alignment"])
 

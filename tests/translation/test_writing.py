@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from seq2seq.cli import main
+from seq2seq.cli.verbs import all_verbs
 from seq2seq.data.pairs.corpus import CorpusConfig, open_corpus
 from seq2seq.tasks.translation.translation import Translation
 from seq2seq.tasks.translation.translator import Translator
@@ -55,6 +57,14 @@ def test_tables_are_pairs_to_learn_from(
         for hypothesis in one.alternatives
     ]
     assert [(pair[columns[0]], pair[columns[1]]) for pair in pairs] == expected
+
+
+def test_every_format_can_be_chosen() -> None:
+    (translate,) = (served.verb for served in all_verbs()["translate"])
+    parser = ArgumentParser()
+    translate.options(parser)
+    (chosen,) = (one for one in parser._actions if one.dest == "format")
+    assert list(chosen.choices or ()) == list(FORMATS)
 
 
 def test_what_would_part_columns_is_made_a_space() -> None:

@@ -323,14 +323,12 @@ VERBS = (
         examples=(
             "seq2seq translate runs/quickstart source.txt --glossary terms.tsv > output.txt",
             "echo 'Your order arrives on May 4, 2021.' | seq2seq translate runs/quickstart",
-            "seq2seq translate runs/quickstart text.txt.gz --split sentences --output output.txt",
-            "seq2seq translate runs/quickstart source.txt --format jsonl --n-best 5 --groups 5",
-            "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3 "
-            "--weights 2 1 1",
+            "seq2seq translate runs/quickstart text.txt.gz --split sentences --output output.txt "
+            "--alignments links.txt",
             "seq2seq translate runs/en-de english.txt --sample --seed 1 --format tsv-swapped "
             "--output back-translated.tsv",
-            "seq2seq translate runs/quickstart source.txt --sample --mbr chrf --candidates 64",
-            "seq2seq translate runs/quickstart source.txt --alignments links.txt --plot first.png",
+            "seq2seq translate runs/g2p/kor-1 words.txt --ensemble runs/g2p/kor-2 runs/g2p/kor-3 "
+            "--weights 2 1 1 --mbr chrf --format jsonl --n-best 5",
         ),
     ),
     Verb(
@@ -343,8 +341,7 @@ VERBS = (
             "seq2seq evaluate runs/quickstart --source test.en --reference test.pt --metrics bleu",
             "seq2seq evaluate runs/words --pairs dictionary.tsv --group-sources",
             "seq2seq evaluate runs/g2p/kor-1 --ensemble runs/g2p/kor-2 --mistakes 10",
-            "seq2seq evaluate runs/multi30k-de-en --precision int8 --batch-size 128",
-            "seq2seq evaluate runs/multi30k-de-en --sample --mbr bleu --seed 1",
+            "seq2seq evaluate runs/multi30k-de-en --precision int8 --sample --seed 1 --mbr chrf",
         ),
     ),
     Verb(
