@@ -572,3 +572,13 @@ def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         Dice(-1, [0])
     assert str(caught.value) == "seed: must be at least 0, got -1"
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 97])
+def test_a_temperature_of_one_gives_the_bits_of_the_general_way(tokens: int) -> None:
+    torch.manual_seed(1)
+    scores = (5 * torch.randn(4, tokens, dtype=torch.double)).log_softmax(dim=1)
+    scores[1:3, 1 : tokens // 2] = -torch.inf
+    general = ((scores - scores.amax(dim=1, keepdim=True)) / 1.0).softmax(dim=1)
+    no_history = torch.zeros(4, 1, dtype=torch.long)
+    assert torch.equal(filtered(scores, no_history, SamplingConfig()), general)
