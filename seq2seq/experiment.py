@@ -6,7 +6,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.runs import describe
 from seq2seq.runs.changes import accept_changes
 from seq2seq.runs.folder import CONFIG, PIPELINE, Run, begin, owned
+from seq2seq.runs.loading import find_start
 from seq2seq.tasks.task import (
     ROLES,
     Data,
@@ -110,9 +111,11 @@ def _prepare(
         accept_changes(begun, material.config, folder, hashes)
         if (folder / PIPELINE).exists():
             return material.load(folder / PIPELINE)
-    pipelines = material.learn()
+    train = material.config.train
+    start = find_start(Path(train.start), train.start_checkpoint) if train.start else None
+    pipelines = material.first(start)
     pipelines.save(folder / PIPELINE)
-    begin(material.config, folder, hashes)
+    begin(material.config, folder, hashes, asdict(start) if start else None)
     return pipelines
 
 

@@ -21,6 +21,7 @@ from tests.tiny import PAIRS, TEXTS, TINY, frame, train_tiny
 
 NO_PATHS = {
     *("source_column", "target_column", "column", "split", "revision", "tags"),
+    *("start_checkpoint", "freeze"),
     *(f"series.{role}" for role in ("target", "past", "future", "static", "categorical")),
     *("series.time", "series.time_format", "series.id", "from", "until", "frequency", "timezone"),
 }

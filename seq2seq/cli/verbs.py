@@ -81,7 +81,7 @@ TRAIN = Verb(
         "seq2seq train recipes/quickstart/config.yaml",
         "seq2seq train recipes/multi30k/de-en.yaml --data.folder path/to/multi30k",
         "seq2seq train config.yaml --model.encoder.cell gru --folder runs/gru",
-        "seq2seq train config.yaml --train.minutes 30 --train.seed 2",
+        "seq2seq train trade.yaml --train.start runs/phrases --train.start_vocabulary grown",
         "seq2seq train config.yaml --dry-run",
     ),
 )

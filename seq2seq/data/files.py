@@ -113,20 +113,31 @@ def _not_utf8(name: str, line: int, byte: int, offset: int) -> str:
 
 @contextmanager
 def _reading(path: str | Path, empty: bool = False) -> Iterator[BufferedReader]:
-    """Opens a file of text, unpacks it, and refuses what is not UTF-8 at first sight."""
+    """Opens a file of text, unpacked, and refuses what is not UTF-8 at first sight."""
     name = name_of(path)
-    with opened(path) as file:
-        magic = file.peek(4)[:4]
-        if magic.startswith(ZSTANDARD_MAGIC):
-            raise DataError(f"{name} is packed by zstd, only gzip is read; unpack it with zstd -d")
-        packed = magic.startswith(GZIP_MAGIC) or (magic and name.endswith(".gz"))
-        stream = BufferedReader(cast(Any, _Unpacked(file))) if packed else file
+    with unpacked(path) as stream:
         head = stream.peek(SNIFFED_BYTES)[:SNIFFED_BYTES]
         if not head and not empty:
             raise DataError(f"{name} is empty; at least one line is needed")
         if _like_utf16(head):
             raise DataError(f"{name} looks like UTF-16, run iconv -f UTF-16 -t UTF-8 on it")
         yield stream
+
+
+@contextmanager
+def unpacked(path: str | Path) -> Iterator[BufferedReader]:
+    """Opens a file of any kind as :func:`opened` does; what gzip has packed comes out unpacked.
+
+    Raises:
+        DataError: It cannot be read, or is packed in another way.
+    """
+    name = name_of(path)
+    with opened(path) as file:
+        magic = file.peek(4)[:4]
+        if magic.startswith(ZSTANDARD_MAGIC):
+            raise DataError(f"{name} is packed by zstd, only gzip is read; unpack it with zstd -d")
+        packed = magic.startswith(GZIP_MAGIC) or (magic and name.endswith(".gz"))
+        yield BufferedReader(cast(Any, _Unpacked(file))) if packed else file
 
 
 class _Available:

@@ -13,6 +13,7 @@ from seq2seq import config as configuration
 from seq2seq.device import pick_device, pick_precision
 from seq2seq.errors import ConfigError
 from seq2seq.runs.folder import begun_hashes, write_config
+from seq2seq.runs.start import Start
 from seq2seq.training.config import LIMITS, TrainConfig
 
 BITS = "the weights are then no longer, bit for bit, those of an undisturbed run"
@@ -40,6 +41,8 @@ class Comparison:
     begun_hashes: Mapping[str, str]
     hashes: Mapping[str, str]
     """Hashes of the data by role: ``train``, ``valid``."""
+    start: Start | None = None
+    """From what the run was begun, if it was another run."""
 
     @property
     def other_content(self) -> list[str]:
@@ -53,6 +56,11 @@ def _always(comparison: Comparison) -> bool:
 
 def _same_content(comparison: Comparison) -> bool:
     return not comparison.other_content
+
+
+def _same_start(comparison: Comparison) -> bool:
+    run, start = comparison.now.train.start, comparison.start
+    return start is not None and start.lies_in(run)
 
 
 def _no_end_by_validation(comparison: Comparison) -> bool:
@@ -93,6 +101,7 @@ MAY_CHANGE = (
         "with the same content",
         _same_content,
     ),
+    Free(("train.start",), "where the same checkpoint lies now", _same_start),
     Free(
         ("validation",),
         "without `train.patience` and a plateau schedule, which go by it",
@@ -122,7 +131,7 @@ def accept_changes(
         ConfigError: Something has changed that the weights depend on.
         CheckpointError: The run no longer knows with which data it was begun.
     """
-    comparison = Comparison(begun, now, begun_hashes(folder), hashes)
+    comparison = Comparison(begun, now, begun_hashes(folder), hashes, Start.remembered(folder))
     changed = configuration.differences(begun, now)
     frozen = [line for line in changed if _freedom(line, comparison) is None]
     frozen += [f"data.{role}: other content" for role in comparison.other_content]

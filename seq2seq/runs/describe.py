@@ -11,6 +11,7 @@ from seq2seq.errors import ConfigError
 from seq2seq.lists import aligned
 from seq2seq.runs.folder import CHECKPOINTS, PIPELINE, Run, read_mapping
 from seq2seq.runs.loading import require_own
+from seq2seq.runs.start import Start
 from seq2seq.text.pipeline import FILE, Pipeline
 from seq2seq.training.checkpoint import Checkpoints, name_of
 from seq2seq.training.state import weights
@@ -51,6 +52,9 @@ def describe(folder: Path) -> str:
         CheckpointError: The folder is no run folder, or all its checkpoints are damaged.
     """
     rows = [("run", str(folder)), ("task", str(read_mapping(folder).get("task")))]
+    if start := Start.remembered(folder):
+        where = f"{start.run}, {start.checkpoint}, SHA-256 {start.sha256}"
+        rows.append(("began from", where))
     rows += [("vocabulary", sizes)] if (sizes := _vocabularies(folder / PIPELINE)) else []
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     latest = checkpoints.latest()

@@ -178,9 +178,19 @@ def _tell(path: Path) -> None:
     log.warning("%s: was changed or damaged since `seq2seq train` wrote it", path)
 
 
-def begin(config: object, folder: Path, hashes: Mapping[str, str]) -> None:
-    """Writes down with what a run begins; last the configuration, which makes it a run."""
-    facts = {"data": dict(hashes), "versions": _versions(), "python": platform.python_version()}
+def begin(
+    config: object,
+    folder: Path,
+    hashes: Mapping[str, str],
+    start: Mapping[str, str] | None = None,
+) -> None:
+    """Writes down with what a run begins; last the configuration, which makes it a run.
+
+    ``start`` is what is known of the checkpoint of another run from which it begins.
+    """
+    facts: dict[str, object] = {"data": dict(hashes)}
+    facts |= {"versions": _versions(), "python": platform.python_version()}
+    facts |= {"start": dict(start)} if start else {}
     (folder / PROVENANCE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     write_config(config, folder)
 

@@ -13,7 +13,8 @@ from torch import nn
 from seq2seq.device import pick_device
 from seq2seq.errors import CheckpointError
 from seq2seq.runs.changes import MAY_CHANGE
-from seq2seq.runs.folder import CHECKPOINTS, CONFIG, PIPELINE, read_mapping
+from seq2seq.runs.folder import CHECKPOINTS, CONFIG, PIPELINE, PROVENANCE, read_mapping
+from seq2seq.runs.start import Start
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints
 from seq2seq.training.state import load_weights
 
@@ -33,6 +34,31 @@ def load_model(model: nn.Module, folder: Path, checkpoint: str, device: str) -> 
     require_own(folder, found)
     load_weights(model, found)
     model.to(place).eval()
+
+
+def find_start(run: Path, checkpoint: str) -> Start:
+    """Returns the checkpoint of another run that a user names, to begin from.
+
+    Raises:
+        CheckpointError: It is no run folder, or the checkpoint is missing, damaged or not its own.
+    """
+    read_mapping(run)
+    found = Checkpoints(run / CHECKPOINTS, training=False).get(checkpoint)
+    require_own(run, found)
+    return Start.of(run, found.name)
+
+
+def load_start(folder: Path, run: str) -> Checkpoint:
+    """Loads the checkpoint from which the run in ``folder`` begins, which lies in ``run``.
+
+    Raises:
+        CheckpointError: It is gone, damaged, or no longer as it was.
+    """
+    start = Start.remembered(folder)
+    if start is None:
+        raise CheckpointError(f"{folder / PROVENANCE}: does not tell from what the run begins")
+    start.require_in(run, folder)
+    return Checkpoints(Path(run) / CHECKPOINTS).load(start.checkpoint)
 
 
 def own_checkpoints(folder: Path, keep: int) -> tuple[Checkpoints, Checkpoint | None]:

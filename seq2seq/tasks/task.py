@@ -24,16 +24,18 @@ from seq2seq.device import (
     use_deterministic_kernels,
 )
 from seq2seq.device.cores import Watch, use_threads
-from seq2seq.errors import CheckpointError, ConfigError, DataError, require_name
+from seq2seq.errors import CheckpointError, ConfigError, DataError, require, require_name
 from seq2seq.evaluation.metrics import Score
 from seq2seq.lazy import imported
-from seq2seq.runs.describe import summary
-from seq2seq.runs.folder import CONFIG, read_mapping, trained_in, user_cache
-from seq2seq.runs.loading import own_checkpoints
+from seq2seq.runs.folder import CONFIG, PIPELINE, read_mapping, trained_in, user_cache
+from seq2seq.runs.loading import load_start, own_checkpoints
+from seq2seq.runs.start import Start
 from seq2seq.tasks.registry import TASKS
+from seq2seq.tasks.start import TokenRows, begin_from, fill_from_files, tell_the_beginning
 from seq2seq.training.config import TrainConfig
-from seq2seq.training.journal import METRICS, read_history, report_to
+from seq2seq.training.journal import report_to
 from seq2seq.training.loader import BatchOrder
+from seq2seq.training.start import Moments, give_moments
 from seq2seq.training.trainer import Trainer, Validator
 
 Data: TypeAlias = Mapping[str, Iterable[Any]]
@@ -159,6 +161,23 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
     def load(self, folder: Path) -> PipelineT:
         """Reads what was learned earlier."""
 
+    def keep(self, earlier: PipelineT, *, grow: bool) -> PipelineT:
+        """Returns what another run has learned, for this one that begins from it: as it is, or
+        grown by what the data need.
+
+        Raises:
+            ConfigError: The configuration says something else, or it cannot grow.
+        """  # noqa: D205
+        require(not grow, "train.start_vocabulary", "kept or replaced for this task", "grown")
+        return earlier
+
+    def token_rows(self, pipelines: PipelineT) -> Sequence[TokenRows]:
+        """Returns the parts of the model that have a row for each token of a vocabulary.
+
+        A run that begins from another one takes these by the tokens' text, all others by name.
+        """
+        return ()
+
     @abstractmethod
     def ready(self, pipelines: PipelineT, folder: Path, device: torch.device) -> Ready:
         """Encodes the data, and makes the model, on ``device``, and its validation.
@@ -173,6 +192,45 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
     @abstractmethod
     def try_out(self, folder: Path) -> None:
         """Uses the run in ``folder`` once."""
+
+    def first(self, start: Start | None) -> PipelineT:
+        """Returns what a run begins with: what it learns, or what another run has learned."""
+        vocabulary = self.config.train.start_vocabulary
+        if start is None or vocabulary == "replaced":
+            return self.learn()
+        return self.keep(self._learned_in(Path(start.run)), grow=vocabulary == "grown")
+
+    def _learned_in(self, run: Path) -> PipelineT:
+        """Reads what another run has learned.
+
+        Raises:
+            ConfigError: Its task learns something else.
+        """
+        try:
+            return self.load(run / PIPELINE)
+        except CheckpointError as error:
+            other = task_in(run)
+            if other == self.config.task:
+                raise
+            raise ConfigError(
+                f"train.start: {run} is a run of {other}, whose vocabulary is of no use for "
+                f"{self.config.task}; write train.start_vocabulary: replaced"
+            ) from error
+
+    def _begin(self, model: nn.Module, pipelines: PipelineT, folder: Path) -> Moments:
+        """Gives a model what it begins with, and returns what its optimiser begins with."""
+        config, parts = self.config.train, self.token_rows(pipelines)
+        if not config.start:
+            fill_from_files(model, parts, {})
+            return {}
+        checkpoint, run = load_start(folder, config.start), Path(config.start)
+        try:
+            earlier = self.token_rows(self._learned_in(run))
+        except ConfigError:  # of another task
+            earlier = ()
+        matches, moments = begin_from(checkpoint, run, model, parts, earlier, config)
+        fill_from_files(model, parts, matches.taken)
+        return moments
 
     def fit(self, pipelines: PipelineT, folder: Path, elapsed: Callable[[], float]) -> None:
         """Trains, or goes on where the last checkpoint was saved.
@@ -193,6 +251,10 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         threads = use_threads(config.threads or before, "train.threads")
         ready = self.ready(pipelines, folder, device)
         dtype = pick_precision(config.precision, device)
+        moments: Moments = {}
+        if latest is None:
+            tell_the_beginning(folder, ready.facts, ready.model)
+            moments = self._begin(ready.model, pipelines, folder)
         trainer: Trainer[Any] = Trainer(
             ready.model,
             config,
@@ -206,7 +268,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
             trainer.resume(latest)
             log.info("%s: going on after %s", folder, latest.name)
         else:
-            tell_the_beginning(folder, ready)
+            give_moments(trainer.optimizer, ready.model, moments)
         trainer.progress.threads = threads
         watch.look(threads)
         trainer.fit(ready.batches, ready.validate, lambda: watch.look(threads))
@@ -360,20 +422,6 @@ def open_own(
             raise
         looked = dict.fromkeys(map(str, (then, here)))
         raise DataError(f"{error}; looked in {' and '.join(looked)}") from error
-
-
-def tell_the_beginning(folder: Path, ready: Ready) -> None:
-    """Tells of the data and the model of a training that begins, and of updates that are lost."""
-    if rows := read_history(folder):
-        log.warning(
-            "%s: there is no checkpoint of the %d updates that %s tells of; training begins anew",
-            folder,
-            rows[-1]["step"],
-            METRICS,
-        )
-    log.info("data: %s", ready.facts)
-    for line in summary(ready.model):
-        log.info("%s", line)
 
 
 def write_samples(folder: Path, text: str) -> None:

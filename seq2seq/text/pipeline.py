@@ -60,6 +60,9 @@ class PipelineConfig:
     """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
     model_file: PathText | None = None
     """Your own SentencePiece model, used as it is instead of training one."""
+    vectors: PathText | None = None
+    """Embeddings to begin with, of tokens in a file: GloVe's, fastText's or word2vec's text, or
+    word2vec's binary form; the others are drawn. Read only when training begins."""
     split_digits: bool = False
     """Whether subwords never join digits."""
     sampling: float = 0.0

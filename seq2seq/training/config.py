@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from seq2seq.errors import OneOf, require, require_name
+from seq2seq.errors import OneOf, PathText, require, require_name
 from seq2seq.measures import METRICS
 from seq2seq.training.objective import OBJECTIVES
 from seq2seq.training.optimisation import OptimizerConfig
@@ -12,6 +12,8 @@ from seq2seq.training.optimisation import OptimizerConfig
 ConfigT = TypeVar("ConfigT", bound="TrainConfig")
 LIMITS = ("steps", "epochs", "minutes", "patience")
 """The keys that say where a run ends."""
+START = {"start_checkpoint": "best", "start_vocabulary": "kept", "start_optimizer": "fresh"}
+"""The keys that say how a run begins from another one, with their defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,19 @@ class TrainConfig:
     """Validations without a gain after which training ends; 0: no limit."""
     objective: Annotated[str, OneOf(OBJECTIVES)] = "cross_entropy"
     """What is made small."""
+    start: PathText = ""
+    """The run with whose weights this one begins, matrices with a row for each token by the tokens'
+    text; empty: all weights are drawn. Not needed any more once there is a checkpoint."""
+    start_checkpoint: str = "best"
+    """Which checkpoint of it: best, last, a step, or a name."""
+    start_vocabulary: Literal["kept", "grown", "replaced"] = "kept"
+    """`kept`: tokenizers and vocabularies are those of that run; `grown`: they are, and what the
+    new data need is added; `replaced`: they are learned from the new data."""
+    start_optimizer: Literal["fresh", "kept"] = "fresh"
+    """Whether the optimiser's averages begin anew, or with those of that run."""
+    freeze: tuple[str, ...] = ()
+    """Patterns of the names of weights that stay as they are at the beginning, such as
+    `encoder.*`; the log tells the names when training begins."""
     label_smoothing: float = 0.1
     """Share of the target's mass that all tokens have in common."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -73,6 +88,9 @@ class TrainConfig:
             require(getattr(self, key) >= 1, key, "at least 1", getattr(self, key))
         for key in ("label_smoothing", "average"):
             require(0 <= getattr(self, key) < 1, key, "in [0, 1)", getattr(self, key))
+        start = {key: getattr(self, key) for key in START}
+        unused = bool(self.start) or start == START
+        require(unused, "start", f"the folder of a run where {' or '.join(START)} is given", "")
         ends = any(getattr(self, limit) for limit in LIMITS)
         require(ends, "steps", "above 0, or epochs, minutes or patience", self.steps)
 

@@ -10,6 +10,12 @@ from torch import nn
 
 from seq2seq.errors import require
 
+SLOTS = {
+    "adam": {"step", "exp_avg", "exp_avg_sq"},
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+    "sgd": {"momentum_buffer"},
+}
+"""What optimisers keep of each of the weights, by torch's names."""
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "inverse_sqrt", "cosine", "plateau", "trapezoid"]
 

@@ -82,10 +82,10 @@ def rescale(progress: Progress, *, overflowed: bool) -> None:
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """Returns the weights by the names that checkpoints give them; shared ones once."""
-    return {_stored(name): parameter.detach() for name, parameter in model.named_parameters()}
+    return {stored_name(name): parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def _stored(name: str) -> str:
+def stored_name(name: str) -> str:
     """Returns the name in checkpoints of a parameter."""
     return ".".join(STORED_AS.get(part, part) for part in name.split("."))
 

@@ -20,6 +20,7 @@ from seq2seq.tensors.parts import cut, joined, rows_of
 from seq2seq.training.averaging import RunningAverage, copy
 from seq2seq.training.checkpoint import Checkpoint, Checkpoints, name_of
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.freezing import freeze, trained
 from seq2seq.training.gradients import Gradients, ReplayedGradients
 from seq2seq.training.interruption import Interrupted, Interruption, Stopped
 from seq2seq.training.journal import Journal, forget_after, open_journal
@@ -74,11 +75,12 @@ class Trainer(Generic[BatchT]):
         self.config = config
         self.folder = folder
         self.device = next(model.parameters()).device
+        freeze(model, config.freeze)
         make = ReplayedGradients if replay else Gradients
         self.gradients = make(model, OBJECTIVES[config.objective](config), dtype)
         self.scaled = dtype == torch.float16
         """Whether gradients are multiplied while they are made, so that few vanish."""
-        self.optimizer = make_optimizer(config.optimizer, model.parameters())
+        self.optimizer = make_optimizer(config.optimizer, trained(model).values())
         self.average = RunningAverage(weights(model), config.average) if config.average else None
         self.carried: Tensor | None = None
         self.checkpoints = Checkpoints(folder / "checkpoints", config.keep)

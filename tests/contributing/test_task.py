@@ -330,6 +330,19 @@ def test_what_every_task_has(
         for run in ("run", "whole")
     ]
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    again = {
+        "folder": "again",
+        "train.start": "run",
+        "train.start_checkpoint": "last",
+        "train.epochs": 1,
+    }
+    with pytest.raises(
+        ConfigError, match=r"^train.start_vocabulary: must be kept or replaced for "
+    ):
+        seq2seq.train(config, {**again, "train.start_vocabulary": "grown"})
+    seq2seq.train(config, {**again, "train.freeze": ["[!h]*"]})  # begins from the first, by name
+    (model,) = seq2seq.load("again").models
+    assert weights[0]["input.weight"].equal(dict(model.named_parameters())["input.weight"])
     assert not Path("dry").exists()
     seq2seq.train(config, {"folder": "dry"}, dry_run=True)
     assert not Path("dry").exists()

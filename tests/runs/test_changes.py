@@ -1,5 +1,6 @@
 """What may change when a run goes on: one list, for the check, the refusal and the README."""
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ BASES: dict[type, dict[str, Any]] = {
     LanguageModelTaskConfig: BASE,
     ForecastConfig: {**BASE, "data.series.path": "series.csv"},
 }
+START = {"run": "start", "checkpoint": "step-0000004", "sha256": hashlib.sha256(b"{}").hexdigest()}
+"""From what the runs here have begun."""
 CHANGES: dict[str, object] = {
     "folder": "moved",
     "data.folder": "elsewhere",
@@ -41,6 +44,7 @@ CHANGES: dict[str, object] = {
     "train.patience": 9,
     "train.keep": 9,
     "train.log_every": 9,
+    "train.start": "moved",
     "train.threads": 1,
     "train.device": "cpu",
     "train.deterministic": True,
@@ -54,6 +58,14 @@ CHANGES: dict[str, object] = {
     "validation": {"samples": 1},
 }
 """Another value for each key that may change."""
+
+
+def made_start(run: Path, manifest: bytes) -> str:
+    """Makes what is looked at of a run from which another has begun, and returns its path."""
+    place = run / "checkpoints" / START["checkpoint"]
+    place.mkdir(parents=True)
+    (place / "MANIFEST.json").write_bytes(manifest)
+    return str(run)
 
 
 def kind_with(key: str) -> type:
@@ -73,7 +85,7 @@ def built(
 
 
 def going_on(folder: Path, begun: Any, now: Any, hashes: dict[str, str] = HASHES) -> None:
-    begin(begun, folder, HASHES)
+    begin(begun, folder, HASHES, START)
     accept_changes(begun, now, folder, hashes)
 
 
@@ -86,6 +98,8 @@ def test_what_may_change(key: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
     value = CHANGES[key]
     if key == "train.precision":  # what auto comes to here
         value = str(pick_precision("auto", pick_device("auto", ""))).removeprefix("torch.")
+    if key == "train.start":
+        value = made_start(tmp_path / "moved", b"{}")
     kind = kind_with(key)
     now, begun = built(key, value, kind), built(kind=kind)
     with caplog.at_level(logging.INFO, logger="seq2seq"):
@@ -107,6 +121,8 @@ def test_what_may_change(key: str, tmp_path: Path, caplog: pytest.LogCaptureFixt
         ("train.accumulate", 2),
         ("train.metric", "bleu"),
         ("train.optimizer.learning_rate", 0.5),
+        ("train.freeze", ["encoder.*"]),
+        ("source.vectors", "glove.txt"),
         ("data.batch.tokens", 77),
         ("data.filters.max_ratio", 2.0),
         ("source.tokenizer", "char"),
@@ -128,6 +144,16 @@ def test_other_content_is_refused_under_any_name(tmp_path: Path) -> None:
         going_on(tmp_path, built(), built(), other)
     with pytest.raises(ConfigError, match=r"\(data.train.path: .*; data.train: other content\)"):
         going_on(tmp_path, built(), built("data.train.path", "b.tsv"), other)
+
+
+def test_a_start_that_is_another_or_new_is_refused(tmp_path: Path) -> None:
+    now = built("train.start", made_start(tmp_path / "other", b"{ }"))
+    with pytest.raises(ConfigError, match=r"\(train.start: .* -> .*/other\); undo the change"):
+        going_on(tmp_path, built("train.start", "start"), now)
+    begin(built(), tmp_path, HASHES)
+    now = built("train.start", made_start(tmp_path / "late", b"{}"))
+    with pytest.raises(ConfigError, match=r"\(train.start: '' -> .*/late\); undo the change"):
+        accept_changes(built(), now, tmp_path, HASHES)
 
 
 @pytest.mark.parametrize("settings", [

@@ -111,3 +111,27 @@ def test_a_folder_that_cannot_be_made_is_named(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StorageError, match=r"new: cannot be made: Read-only file system$"):
         Vocabulary(()).save(tmp_path / "new")
+
+
+def test_a_vocabulary_grows_at_its_end_and_keeps_its_ids(tmp_path: Path) -> None:
+    old = Vocabulary(("a", "<2pt>"), ("<2en>",))
+    once = old.grown(Vocabulary(("b", "a"), ("<2pt>", "<2en>")))
+    twice = once.grown(Vocabulary(("c",), ("<2fr>", "<2pt>")))
+    texts = ["<pad>", "<unk>", "<bos>", "<eos>", "<2en>", "a", "<2pt>", "<2pt>", "b", "<2fr>", "c"]
+    assert twice.tokens(range(len(twice))) == texts
+    assert once.tokens(range(len(once))) == texts[: len(once)]
+    assert old.tokens(range(len(old))) == texts[: len(old)]
+    assert twice.tag_ids == {"<2en>": 4, "<2pt>": 7, "<2fr>": 9}
+    assert twice.ids(["a", "<2pt>", "<2fr>", "b", "c"]) == [5, 6, UNK, 8, 10]
+    assert twice.places_in(old) == [*range(7), -1, -1, -1, -1]
+    assert old.places_in(twice) == [*range(7)]
+    assert twice.places_in(Vocabulary(("c", "<2en>"), ("<2pt>",)))[4:] == [-1, -1, -1, 4, -1, -1, 5]
+    twice.save(tmp_path)
+    assert Vocabulary.load(tmp_path) == twice
+    assert old.grown(old) == old
+    assert b"later" not in old.files()["vocab.json"]
+    (tmp_path / "vocab.json").write_text('{"format": 1, "tags": [], "tokens": [], "later_tags": 3}')
+    with pytest.raises(
+        CheckpointError, match=r"vocab.json: later_tags: must be ids by tag, got 3$"
+    ):
+        Vocabulary.load(tmp_path)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,6 +245,31 @@ def test_a_language_model_goes_on_with_its_state_and_its_average(
         (0, {}),
     ):
         assert run(folder, settings, "language-model", **job)["code"] == code
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize("task", ["translation", "language-model"])
+def test_a_run_needs_the_one_it_began_from_until_there_is_a_checkpoint(
+    run: Run, tmp_path: Path, task: str
+) -> None:
+    earlier, folder = tmp_path / "earlier", tmp_path / "parts"
+    assert run(earlier, {"train.freeze": ["*bias"]}, task)["code"] == 0
+    settings = {
+        "train.start": str(earlier),
+        "train.start_vocabulary": "grown",
+        "train.start_optimizer": "kept",
+        "train.freeze": ["*input.weight"],
+        "train.average": 0.9,
+    }
+    assert run(tmp_path / "whole", settings, task)["code"] == 0
+    assert run(folder, settings, task, update=(1, signal.SIGKILL))["code"] == -signal.SIGKILL
+    unsaved = {"environment": {"SEQ_FAILPOINT": "before_rename"}}
+    assert run(folder, settings, task, **unsaved)["code"] == -signal.SIGKILL
+    assert run(folder, settings, task, update=(2, signal.SIGTERM))["code"] == 143
+    shutil.rmtree(earlier)
+    assert run(folder, settings, task, update=(1, signal.SIGKILL))["code"] == -signal.SIGKILL
+    assert run(folder, settings, task)["code"] == 0
     assert outcome(folder) == outcome(tmp_path / "whole")
     assert leftovers(folder) == []
 

@@ -17,8 +17,9 @@ from seq2seq.data.series.config import Role
 from seq2seq.data.series.panel import Panel
 from seq2seq.data.series.read import fingerprint, open_panel
 from seq2seq.data.series.windows import Window, inside, windows
-from seq2seq.errors import DataError, brief
+from seq2seq.errors import DataError, brief, require
 from seq2seq.runs.folder import CONFIG, PIPELINE, begin
+from seq2seq.runs.start import Start
 from seq2seq.tasks.forecasting.batches import SeriesBatches, SeriesStore
 from seq2seq.tasks.forecasting.config import ForecastConfig
 from seq2seq.tasks.forecasting.fitting import calibrate_best, fit_and_keep
@@ -75,6 +76,11 @@ class SeriesMaterial(Material[ForecastConfig, Learned]):
             facts = [fingerprint(replace(self.panel, series=seen)), ranges, part.reach]
             found[role] = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return found
+
+    def first(self, start: Start | None) -> Learned:
+        """Returns what the training part teaches; no forecaster begins from another run."""
+        require(start is None, "train.start", "left out for a forecaster", self.config.train.start)
+        return super().first(start)
 
     def learn(self) -> Learned:
         """Learns columns and units."""

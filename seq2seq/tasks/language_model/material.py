@@ -1,6 +1,6 @@
 """Continuous text, and how a language model learns from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from seq2seq.symbols import UNK
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.tasks.language_model.evaluation import measure_text
 from seq2seq.tasks.language_model.generator import Generator
-from seq2seq.tasks.language_model.pipeline import build_model, train_pipeline
+from seq2seq.tasks.language_model.pipeline import build_model, read_from, train_pipeline
+from seq2seq.tasks.start import TokenRows
 from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
+from seq2seq.text.earlier import grown, kept
 from seq2seq.text.pipeline import Pipeline
 
 
@@ -49,6 +51,20 @@ class TextMaterial(Material[LanguageModelTaskConfig, Pipeline]):
     def load(self, folder: Path) -> Pipeline:
         """Reads what was learned earlier."""
         return Pipeline.load(folder)
+
+    def keep(self, earlier: Pipeline, *, grow: bool) -> Pipeline:
+        """Returns what another run has learned: as it is, or grown by what the texts need."""
+        if grow:
+            return grown(earlier, self.config.text, read_from(self.config, self.train), key="text")
+        return kept(earlier, self.config.text, "text")
+
+    def token_rows(self, pipelines: Pipeline) -> Sequence[TokenRows]:
+        """Returns the embedding and the output layer."""
+        tokens, vectors = pipelines.vocabulary, self.config.text.vectors
+        return (
+            TokenRows("input", tokens, "text", vectors, "model.embedding_size"),
+            TokenRows("head", tokens, "text"),
+        )
 
     def ready(self, pipelines: Pipeline, folder: Path, device: torch.device) -> Ready:
         """Encodes the texts, and makes the model and its validation."""

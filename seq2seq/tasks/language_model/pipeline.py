@@ -8,10 +8,16 @@ from seq2seq.device.memory import build
 from seq2seq.models.language_model import LanguageModel, build_language_model
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
 from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.tokenizer import TextSource
 
 
 def train_pipeline(config: LanguageModelTaskConfig, texts: Texts) -> Pipeline:
     """Learns the tokenizer and vocabulary of a language model from a training text."""
+    return Pipeline.train(config.text, read_from(config, texts), key="text")
+
+
+def read_from(config: LanguageModelTaskConfig, texts: Texts) -> TextSource:
+    """Returns what a tokenizer and its vocabulary are learned from."""
 
     def blocks() -> Iterator[str]:
         return chain.from_iterable(texts.documents())
@@ -19,8 +25,7 @@ def train_pipeline(config: LanguageModelTaskConfig, texts: Texts) -> Pipeline:
     def lines() -> Iterator[str]:  # no piece of a word reaches over a line's end
         return chain.from_iterable(block.split("\n") for block in blocks())
 
-    subwords = config.text.subword_kind is not None
-    return Pipeline.train(config.text, lines if subwords else blocks, key="text")
+    return lines if config.text.subword_kind is not None else blocks
 
 
 def build_model(config: LanguageModelTaskConfig, pipeline: Pipeline) -> LanguageModel:

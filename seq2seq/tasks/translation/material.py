@@ -18,6 +18,7 @@ from seq2seq.evaluation.text_loss import measure
 from seq2seq.measures import AUTO, METRICS
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
+from seq2seq.tasks.start import TokenRows
 from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
 from seq2seq.tasks.translation.cases import Case, grouped, restored, tell_of_ambiguous
 from seq2seq.tasks.translation.config import TranslationConfig
@@ -71,6 +72,20 @@ class PairMaterial(Material[TranslationConfig, Pipelines]):
     def load(self, folder: Path) -> Pipelines:
         """Reads what was learned earlier."""
         return Pipelines.load(folder)
+
+    def keep(self, earlier: Pipelines, *, grow: bool) -> Pipelines:
+        """Returns what another run has learned: as it is, or grown by what the pairs need."""
+        return earlier.grown(self.config, self.train) if grow else earlier.kept(self.config)
+
+    def token_rows(self, pipelines: Pipelines) -> Sequence[TokenRows]:
+        """Returns both embeddings and the output layer."""
+        source, target = self.config.source.vectors, self.config.target.vectors
+        into, out = pipelines.source.vocabulary, pipelines.target.vocabulary
+        return (
+            TokenRows("source_input", into, "source", source, "model.encoder.embedding_size"),
+            TokenRows("target_input", out, "target", target, "model.embedding_size"),
+            TokenRows("head", out, "target"),
+        )
 
     def ready(self, pipelines: Pipelines, folder: Path, device: torch.device) -> Ready:
         """Encodes the corpora, and makes the model and its validation."""

@@ -12,6 +12,7 @@ from seq2seq.errors import DataError
 from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.text import storage
+from seq2seq.text.earlier import grown, kept
 from seq2seq.text.pipeline import Pipeline, train_tokenizer
 from seq2seq.text.sentences import share_of_several
 
@@ -36,9 +37,7 @@ class Pipelines:
         Raises:
             DataError: One side of the corpus is blank from beginning to end.
         """
-        for side, texts in (("source", corpus.sources()), ("target", corpus.targets())):
-            if not any(text.strip() for text in texts):
-                raise DataError(f"{corpus.name}: every {side} text is blank; text is needed")
+        _require_text(corpus)
         shared = None
         if config.joint_tokenizer:
 
@@ -51,6 +50,30 @@ class Pipelines:
             Pipeline.train(
                 config.target, corpus.targets, key="target", trim=True, tokenizer=shared
             ),
+            share_of_several(corpus.sources()),
+        )
+
+    def kept(self, config: TranslationConfig) -> "Pipelines":
+        """Returns the same, for a run that begins from the one that has learned them.
+
+        Raises:
+            ConfigError: The settings of its texts are others.
+        """
+        kept(self.source, config.source, "source")
+        kept(self.target, config.target, "target")
+        return self
+
+    def grown(self, config: TranslationConfig, corpus: Corpus) -> "Pipelines":
+        """Returns the same with what a new training corpus needs at the vocabularies' ends.
+
+        Raises:
+            ConfigError: The tokenizers of the settings are others.
+            DataError: One side of the corpus is blank from beginning to end.
+        """
+        _require_text(corpus)
+        return Pipelines(
+            grown(self.source, config.source, corpus.sources, key="source"),
+            grown(self.target, config.target, corpus.targets, key="target", trim=True),
             share_of_several(corpus.sources()),
         )
 
@@ -73,6 +96,13 @@ class Pipelines:
         if path.exists():
             several = cast(float, storage.read_json(path, {SHARE: float})[SHARE])
         return cls(Pipeline.load(folder / "source"), Pipeline.load(folder / "target"), several)
+
+
+def _require_text(corpus: Corpus) -> None:
+    """Raises a :class:`DataError` where one side of a corpus is blank from beginning to end."""
+    for side, texts in (("source", corpus.sources()), ("target", corpus.targets())):
+        if not any(text.strip() for text in texts):
+            raise DataError(f"{corpus.name}: every {side} text is blank; text is needed")
 
 
 def build_model(config: TranslationConfig, pipelines: Pipelines) -> Seq2Seq:

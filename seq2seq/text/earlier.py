@@ -1,0 +1,56 @@
+"""The pipeline of an earlier run, for one that begins from it: as it is, or grown."""
+
+from dataclasses import replace
+
+from seq2seq.errors import require
+from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.tokenizer import TextSource
+
+REMEDY = "as in the run that train.start names (or write train.start_vocabulary: {})"
+
+
+def kept(earlier: Pipeline, config: PipelineConfig, key: str) -> Pipeline:
+    """Returns a pipeline as it is; ``key`` is the section of the settings, for messages.
+
+    Raises:
+        ConfigError: The settings say something else.
+    """
+    _require_same(earlier, config, key, "replaced")
+    sampling = getattr(earlier.tokenizer, "sampling", 0.0)
+    tags, meant = list(earlier.vocabulary.tag_ids), list(config.tags)
+    remedy = REMEDY.format("grown")
+    require(set(meant) == set(tags), f"{key}.tags", f"{tags}, {remedy}", meant)
+    require(
+        config.sampling == sampling, f"{key}.sampling", f"{sampling}, {remedy}", config.sampling
+    )
+    return earlier
+
+
+def grown(
+    earlier: Pipeline,
+    config: PipelineConfig,
+    texts: TextSource,
+    *,
+    key: str,
+    trim: bool = False,
+) -> Pipeline:
+    """Returns a pipeline whose vocabulary goes on with what it lacks and new texts need.
+
+    That is what a vocabulary would hold that were made from these texts alone, by the same
+    tokenizer; ``trim`` as in :meth:`Pipeline.train`.
+
+    Raises:
+        ConfigError: The settings are those of another tokenizer.
+        DataError: There is no text.
+    """
+    _require_same(earlier, config, key, "replaced")
+    alone = Pipeline.train(config, texts, key=key, trim=trim, tokenizer=earlier.tokenizer)
+    return replace(alone, vocabulary=earlier.vocabulary.grown(alone.vocabulary))
+
+
+def _require_same(earlier: Pipeline, config: PipelineConfig, key: str, other: str) -> None:
+    """Raises a :class:`ConfigError` where settings are not those of the earlier tokenizer."""
+    kind, names = earlier.tokenizer.kind, list(earlier.normalizers.names)
+    remedy, meant = REMEDY.format(other), list(config.normalizers)
+    require(config.tokenizer == kind, f"{key}.tokenizer", f"{kind}, {remedy}", config.tokenizer)
+    require(meant == names, f"{key}.normalizers", f"{names}, {remedy}", meant)
