@@ -50,7 +50,10 @@ def grown(
 
 def _require_same(earlier: Pipeline, config: PipelineConfig, key: str, other: str) -> None:
     """Raises a :class:`ConfigError` where settings are not those of the earlier tokenizer."""
-    kind, names = earlier.tokenizer.kind, list(earlier.normalizers.names)
-    remedy, meant = REMEDY.format(other), list(config.normalizers)
-    require(config.tokenizer == kind, f"{key}.tokenizer", f"{kind}, {remedy}", config.tokenizer)
-    require(meant == names, f"{key}.normalizers", f"{names}, {remedy}", meant)
+    remedy = REMEDY.format(other)
+    for name, there, meant in (
+        ("tokenizer", earlier.tokenizer.kind, config.tokenizer),
+        ("normalizers", list(earlier.normalizers.names), list(config.normalizers)),
+        ("reversed", earlier.reversed, config.reversed),
+    ):
+        require(meant == there, f"{key}.{name}", f"{there}, {remedy}", meant)

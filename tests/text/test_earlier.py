@@ -69,6 +69,7 @@ def test_what_is_kept_is_as_it_was(kind: str) -> None:
     [
         ({"tokenizer": "bpe"}, r"tokenizer: must be unigram, .*: replaced\), got 'bpe'"),
         ({"normalizers": ("nfc",)}, r"normalizers: must be \[\], .*: replaced\), got \['nfc'\]"),
+        ({"reversed": True}, r"reversed: must be False, .*: replaced\), got True"),
         ({"tags": ("<x>",)}, r"tags: must be \[\], .*: grown\), got \['<x>'\]"),
         ({"sampling": 0.5}, r"sampling: must be 0.0, .*: grown\), got 0.5"),
     ],
