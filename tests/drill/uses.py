@@ -83,6 +83,8 @@ TEXT_TO_TEXT = (
     Use("translate", (RUN, "../data/valid.de", "--checkpoint", "last", "--format", "jsonl")),
     Use("translate", (WHOLE, "../data/valid.de", "--ensemble", RUN)),
     Use("evaluate", (RUN,)),
+    Use("score-pairs", (RUN, "--source", "../data/valid.de", "--target", "../data/valid.en")),
+    Use("compare", (WHOLE, RUN, "--trials", "20")),
 )
 USES: dict[str, tuple[Use, ...]] = {
     "translation": _uses("translation", *TEXT_TO_TEXT),
@@ -117,7 +119,7 @@ def _takes_run(served: Served, task: str) -> bool:
     served.verb.options(parser)
     taken = {action.dest for action in parser._actions}
     trains = served.verb.name == "train"
-    whole = trains or served.verb.subject == "run" or bool(taken & {"run", "runs"})
+    whole = trains or served.verb.subject == "run" or bool(taken & {"run", "runs", "systems"})
     return whole or ("pipeline" in taken and bool(PIPELINES[task]))
 
 
