@@ -21,6 +21,10 @@ class Metric(NamedTuple):
     lower_is_better: bool = False
     takes_tokenizer: bool = False
     """Whether the function takes ``tokenize`` as well, the name of BLEU's tokenizer."""
+    takes_sources: bool = False
+    """Whether the function takes ``sources`` as well; it refuses None."""
+    ready: str = ""
+    """``module:name`` of what raises an error if the score cannot be computed here."""
 
     def __call__(
         self,
@@ -29,9 +33,12 @@ class Metric(NamedTuple):
         *,
         lowercase: bool = False,
         tokenize: str = AUTO,
+        sources: Sequence[str] | None = None,
     ) -> Any:  # noqa: ANN401
         """Returns the score."""
-        settings = {"tokenize": tokenize} if self.takes_tokenizer else {}
+        settings: dict[str, Any] = {"tokenize": tokenize} if self.takes_tokenizer else {}
+        if self.takes_sources:
+            settings["sources"] = sources
         return _of(self.function)(hypotheses, references, lowercase=lowercase, **settings)
 
 
@@ -54,6 +61,7 @@ def _of(function: str | Callable[..., Any]) -> Callable[..., Any]:
 
 
 _METRICS = "seq2seq.evaluation.metrics"
+_COMET = "seq2seq.evaluation.comet"
 _FORECASTS = "seq2seq.evaluation.forecast_metrics"
 
 METRICS: dict[str, Metric] = {
@@ -65,6 +73,7 @@ METRICS: dict[str, Metric] = {
     "wer": Metric(f"{_METRICS}:wer", lower_is_better=True),
     "per": Metric(f"{_METRICS}:per", lower_is_better=True),
     "cer": Metric(f"{_METRICS}:cer", lower_is_better=True),
+    "comet": Metric(f"{_COMET}:comet", takes_sources=True, ready=f"{_COMET}:command"),
 }
 """Metrics by the name that configurations and ``--metrics`` give them."""
 FORECAST_METRICS: dict[str, ForecastMetric] = {
@@ -85,3 +94,29 @@ def lower_is_better(name: str) -> bool:
 def take_tokenizer(names: Sequence[str]) -> bool:
     """Tells whether any of these scores depends on BLEU's tokenizer."""
     return any(name in METRICS and METRICS[name].takes_tokenizer for name in names)
+
+
+def take_sources(names: Sequence[str]) -> bool:
+    """Tells whether any of these scores needs the sources."""
+    return any(name in METRICS and METRICS[name].takes_sources for name in names)
+
+
+def require_ready(names: Sequence[str]) -> None:
+    """Raises what a score that cannot be computed here raises, before the work begins."""
+    for name in names:
+        if name in METRICS and METRICS[name].ready:
+            imported(METRICS[name].ready)()
+
+
+def scores(
+    names: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[str | Sequence[str]],
+    *,
+    lowercase: bool = False,
+    tokenize: str = AUTO,
+    sources: Sequence[str] | None = None,
+) -> list[Any]:
+    """Returns the scores of these names; sources may be None where none of them needs any."""
+    settings: dict[str, Any] = {"lowercase": lowercase, "tokenize": tokenize, "sources": sources}
+    return [METRICS[name](hypotheses, references, **settings) for name in names]

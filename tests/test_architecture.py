@@ -64,6 +64,7 @@ LAZY = {
     "__init__": {"importlib"},
     "cli.main": {"logging", "traceback"},
     "data.tables": {"datasets"},
+    "data.wmt": {"sacrebleu.dataset.wmt_xml"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},
     "nn.scan": {"seq2seq.nn.triton_scan"},
     "text.sentences": {"sentencex"},

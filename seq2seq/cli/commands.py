@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import read_lines
 from seq2seq.data.pipes import rereadable
 from seq2seq.data.references import read_references
+from seq2seq.data.wmt import read_one, with_sources
 from seq2seq.errors import CheckpointError, ConfigError, DataError, nearest, require_name
-from seq2seq.measures import AUTO, METRICS
+from seq2seq.measures import AUTO, scores, take_sources
 from seq2seq.runs.describe import describe, kept, summary
 from seq2seq.tasks.console import as_options, print_scores
 from seq2seq.tasks.registry import TASKS
@@ -54,15 +56,32 @@ def train(options: Namespace) -> None:
 
 def score(options: Namespace) -> None:
     """Scores translations against references."""
-    hypotheses = list(read_lines(options.hypotheses))
-    references = read_references(options.reference, options.hypotheses, len(hypotheses))
-    tokenizer = options.bleu_tokenizer or AUTO
     with as_options(options):
-        scores = [
-            METRICS[name](hypotheses, references, lowercase=options.lowercase, tokenize=tokenizer)
-            for name in options.metrics
-        ]
-    print_scores(scores, options.format)
+        side = read_one(options.hypotheses, "system", options.system, "system")
+        hypotheses = side.texts
+        references = read_references(
+            options.reference, options.hypotheses, len(hypotheses), options.translator
+        )
+    with as_options(options):
+        found = scores(
+            options.metrics,
+            hypotheses,
+            references,
+            lowercase=options.lowercase,
+            tokenize=options.bleu_tokenizer or AUTO,
+            sources=_sources(options),
+        )
+    print_scores(found, options.format)
+
+
+def _sources(options: Namespace) -> Sequence[str] | None:
+    """Reads the sources, if a score needs them, and they are known."""
+    if not take_sources(options.metrics):
+        if options.source:
+            raise ConfigError("--source: must be left out where no metric needs it")
+        return None
+    file = options.source or with_sources(options.reference)
+    return None if file is None else read_one(file, "source").texts
 
 
 def info(options: Namespace) -> None:

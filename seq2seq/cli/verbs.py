@@ -33,7 +33,11 @@ def run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("hypotheses", metavar="HYPOTHESES", help="one a line; - is a pipe")
+    parser.add_argument(
+        "hypotheses", metavar="HYPOTHESES", help="one a line, or WMT's .sgm or .xml; - is a pipe"
+    )
+    parser.add_argument("--system", metavar="NAME", help="where HYPOTHESES hold several")
+    parser.add_argument("--source", metavar="FILE", help="one a line; for comet")
     reference_option(parser, "for each of the hypotheses", required=True)
     metric_options(parser, ["bleu", "chrf", "ter"], "bleu chrf ter", "auto")
 

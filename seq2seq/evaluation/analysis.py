@@ -1,16 +1,18 @@
 """Where systems differ: by the length of texts, by kinds of faults, line by line."""
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from sacrebleu.metrics.chrf import CHRF
 
 from seq2seq.errors import DataError
-from seq2seq.evaluation.metrics import Several, bleu, chrf
-from seq2seq.lists import aligned
+from seq2seq.evaluation.groups import grouped
+from seq2seq.evaluation.metrics import Score, Several
+from seq2seq.lists import Table
+from seq2seq.measures import AUTO, METRICS
 
 LONGEST = (5, 10, 15, 20, 30, 50)
 """The words of the longest reference of each group; another group holds what is longer still."""
@@ -25,11 +27,65 @@ class Line(NamedTuple):
     """Empty where sources are not known."""
     text: str
     references: tuple[str, ...]
+    document: str = ""
+    """Empty where documents are not known."""
 
     @property
     def length(self) -> int:
         """Words of the first reference."""
         return len(self.references[0].split())
+
+
+Systems: TypeAlias = Mapping[str, Sequence[Line]]
+"""The lines of each system, by its name."""
+
+
+class Scoring(NamedTuple):
+    """Which scores of texts are taken, and how."""
+
+    metrics: Sequence[str]
+    lowercase: bool = False
+    tokenize: str = AUTO
+
+    def score(self, metric: str, lines: Sequence[Line]) -> Score:
+        """Returns a score of some lines."""
+        found: Score = METRICS[metric](
+            [line.text for line in lines],
+            [line.references for line in lines],
+            lowercase=self.lowercase,
+            tokenize=self.tokenize,
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores of systems in groups of what a test set holds."""
+
+    over: str
+    """What the groups are made by."""
+    counted: str
+    """What is counted in a group."""
+    groups: Mapping[str, int]
+    """How much each group holds."""
+    scores: Mapping[str, Mapping[str, Sequence[float]]]
+    """By the name of the score, for each system its score of each group."""
+
+    def table(self) -> Table:
+        """Returns a line a group."""
+        columns = {
+            f"{metric} {system}": [f"{value:.2f}" for value in values]
+            for metric, systems in self.scores.items()
+            for system, values in systems.items()
+        }
+        rows = zip(
+            self.groups, map("{:,}".format, self.groups.values()), *columns.values(), strict=True
+        )
+        return Table(
+            f"scores by {self.over}",
+            "<>" + ">" * len(columns),
+            [(self.over, self.counted, *columns), *rows],
+        )
 
 
 def _repeats(line: Line) -> bool:
@@ -66,7 +122,10 @@ CHECKS: dict[str, Callable[[Line], bool]] = {
 
 
 def lines_of(
-    texts: Sequence[str], references: Several, sources: Sequence[str] | None = None
+    texts: Sequence[str],
+    references: Several,
+    sources: Sequence[str] | None = None,
+    documents: Sequence[str] = (),
 ) -> list[Line]:
     """Returns the lines of a system; without sources, faults that need them are not found.
 
@@ -79,48 +138,49 @@ def lines_of(
             f"cannot analyse: {len(known):,} sources, {len(texts):,} texts, {len(references):,} "
             "references; each line needs all of them"
         )
-    return [Line(*line) for line in zip(known, texts, references, strict=True)]
+    rows = zip(known, texts, references, documents or [""] * len(references), strict=True)
+    return [Line(*row) for row in rows]
 
 
-def faults_table(systems: Mapping[str, Sequence[Line]]) -> str:
+def faults(systems: Systems) -> Table:
     """Returns how many lines of each system have each kind of fault."""
     rows = [
         (name, *(f"{sum(map(check, lines)):,}" for lines in systems.values()))
         for name, check in CHECKS.items()
     ]
-    return aligned("<" + ">" * len(systems), [("lines with", *systems), *rows])
+    return Table("faults", "<" + ">" * len(systems), [("lines with", *systems), *rows])
 
 
-def lengths_table(systems: Mapping[str, Sequence[Line]]) -> str:
-    """Returns BLEU and chrF of each system, by the words of the reference."""
-    groups: dict[int, list[int]] = {}
+def by_length(systems: Systems, scoring: Scoring) -> Curves:
+    """Returns the scores of each system, by the words of the first reference."""
+    lengths = [line.length for line in next(iter(systems.values()))]
+    return _scores("words of the reference", systems, grouped(lengths, LONGEST), scoring)
+
+
+def by_document(systems: Systems, scoring: Scoring) -> Curves:
+    """Returns the scores of each system, document by document."""
+    groups: dict[str, list[int]] = {}
     for number, line in enumerate(next(iter(systems.values()))):
-        groups.setdefault(bisect_left(LONGEST, line.length), []).append(number)
-    rows = [
-        (_label(group), f"{len(numbers):,}", *_scores(systems, numbers))
-        for group, numbers in sorted(groups.items())
-    ]
-    titles = [f"{name} {system}" for system in systems for name in ("BLEU", "chrF")]
-    return aligned("<>" + ">" * len(titles), [("words", "lines", *titles), *rows])
+        groups.setdefault(line.document, []).append(number)
+    return _scores("document", systems, groups, scoring)
 
 
-def _scores(systems: Mapping[str, Sequence[Line]], numbers: Sequence[int]) -> list[str]:
-    shown = []
-    for lines in systems.values():
-        chosen = [lines[number] for number in numbers]
-        texts, references = [line.text for line in chosen], [line.references for line in chosen]
-        shown += [metric(texts, references).shown for metric in (bleu, chrf)]
-    return shown
+def _scores(
+    over: str, systems: Systems, groups: Mapping[str, Sequence[int]], scoring: Scoring
+) -> Curves:
+    scores: dict[str, dict[str, list[float]]] = {}
+    for metric in scoring.metrics:
+        for system, lines in systems.items():
+            for numbers in groups.values():
+                score = scoring.score(metric, [lines[number] for number in numbers])
+                scores.setdefault(score.name, {}).setdefault(system, []).append(score.value)
+    return Curves(over, "lines", {name: len(numbers) for name, numbers in groups.items()}, scores)
 
 
-def _label(group: int) -> str:
-    if group == len(LONGEST):
-        return f"{LONGEST[-1] + 1}+"
-    return f"{LONGEST[group - 1] + 1 if group else 0}-{LONGEST[group]}"
-
-
-def differences(systems: Mapping[str, Sequence[Line]], most: int) -> str:
+def differences(systems: Systems, most: int) -> list[Table]:
     """Returns the lines in which the second system is best and worst beside the first, by chrF."""
+    if len(systems) < 2:
+        return []
     (one, lines), (other, others) = list(systems.items())[:2]
     score = CHRF()
     gains = [
@@ -129,7 +189,7 @@ def differences(systems: Mapping[str, Sequence[Line]], most: int) -> str:
         for ours, theirs in zip(lines, others, strict=True)
     ]
     order = sorted(range(len(gains)), key=lambda number: (-abs(gains[number]), number))
-    blocks = []
+    tables = []
     for number in (place for place in order[:most] if gains[place]):
         parts = [
             ("source", lines[number].source),
@@ -137,6 +197,6 @@ def differences(systems: Mapping[str, Sequence[Line]], most: int) -> str:
             (one, lines[number].text),
             (other, others[number].text),
         ]
-        told = aligned("<<", [(name, text) for name, text in parts if text or name != "source"])
-        blocks.append(f"line {number + 1:,}: chrF {gains[number]:+.1f}\n{told}")
-    return "\n\n".join(blocks)
+        rows = [part for part in parts if part[1] or part[0] != "source"]
+        tables.append(Table(f"line {number + 1:,}: chrF {gains[number]:+.1f}", "<<", rows))
+    return tables

@@ -2,12 +2,14 @@
 
 The tests are sacreBLEU's own (Post 2018): paired bootstrap resampling (Koehn 2004) and paired
 approximate randomization (Riezler & Maxwell 2005). BLEU, chrF and TER come out as its command
-prints them, to the digit; the error rates of transduction go through the same resampling.
+prints them, to the digit; COMET and the error rates of transduction go through the same resampling.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from operator import truediv
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 
 from seq2seq.errors import DataError, require, require_name
+from seq2seq.evaluation import comet
 from seq2seq.evaluation.metrics import (
     RATES,
     References,
@@ -27,8 +30,8 @@ from seq2seq.evaluation.metrics import (
     tallies,
     ter_of,
 )
-from seq2seq.lists import aligned
-from seq2seq.measures import AUTO, METRICS
+from seq2seq.lists import Table
+from seq2seq.measures import AUTO
 
 TESTS = {"bootstrap": "bs", "randomization": "ar"}
 """The tests by name, as sacreBLEU calls them."""
@@ -58,28 +61,30 @@ class _Signature:
         return self.text
 
 
-class _Resampled:
-    """A rate with the methods of a metric of sacreBLEU that its tests call."""
+class _Resampled(NamedTuple):
+    """A score that comes from sums over lines, with the methods that sacreBLEU's tests call."""
 
-    def __init__(self, name: str, several: Several, lowercase: bool) -> None:
-        self.name = name
-        self.several = several
-        self.lowercase = lowercase
+    name: str
+    signature: str
+    tally: Callable[[Sequence[str]], Sequence[tuple[float | int, int]]]
+    """What is counted in each line of a system, and out of how much."""
+    value: Callable[[float, float], float]
+    """The score, from both sums."""
 
     def _extract_corpus_statistics(
         self, hypotheses: Sequence[str], references: object
-    ) -> list[tuple[int, int]]:
-        return tallies(self.name, hypotheses, self.several, self.lowercase)
+    ) -> Sequence[tuple[float | int, int]]:
+        return self.tally(hypotheses)
 
-    def _aggregate_and_compute(self, stats: Sequence[tuple[int, int]]) -> _Value:
+    def _aggregate_and_compute(self, stats: Sequence[tuple[float | int, int]]) -> _Value:
         return self._compute_score_from_stats(np.sum(stats, axis=0))
 
     def _compute_score_from_stats(self, stats: np.ndarray) -> _Value:
-        return _Value(RATES[self.name].name, rate_of(float(stats[0]), float(stats[1])))
+        return _Value(self.name, self.value(float(stats[0]), float(stats[1])))
 
     def get_signature(self) -> _Signature:
-        """Returns how the rate is computed."""
-        return _Signature(rate_signature(self.name, self.several, self.lowercase))
+        """Returns how the score is computed."""
+        return _Signature(self.signature)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Compared:
     system: str
     metric: str
     value: float
+    difference: float
+    """To the first system."""
     mean: float
     """The mean over the resampled test sets."""
     interval: float
@@ -98,6 +105,8 @@ class Compared:
 
     Where there is no difference at all, sacreBLEU says 1 over the number of trials."""
     signature: str
+    digits: int = 2
+    """Digits after the point that people are shown."""
 
 
 def compare(
@@ -109,8 +118,9 @@ def compare(
     trials: int = 0,
     lowercase: bool = False,
     tokenize: str = AUTO,
+    sources: Sequence[str] | None = None,
 ) -> list[Compared]:
-    """Compares systems with the first of them, score by score.
+    """Compares systems with the first of them, score by score; one alone gets its intervals.
 
     Resampling begins with sacreBLEU's seed, 12345, unless its ``SACREBLEU_SEED`` says otherwise.
 
@@ -122,19 +132,22 @@ def compare(
         trials: Resampled test sets, or random exchanges; 0: sacreBLEU's 1,000, or 10,000.
         lowercase: Score without case.
         tokenize: What cuts texts into the words that BLEU counts.
+        sources: What the systems have translated, for scores that need it.
 
     Raises:
-        DataError: There are fewer than two systems, or one has other texts than there are
-            references.
+        DataError: There is no system, or one has more or fewer texts than there are references.
     """
     require_name(test, "test", TESTS)
     require(trials >= 0, "trials", "at least 0", trials)
-    if len(systems) < 2:
-        raise DataError(f"cannot compare {len(systems)} system; at least two are needed")
+    if not systems:
+        raise DataError("cannot compare: there are no systems")
     expected: Several = []
     for texts in systems.values():
         _, expected = require_pairs(texts, references)
-    engines = {name: _engine(name, expected, lowercase, tokenize) for name in metrics}
+    for name in metrics:
+        require_name(name, "metrics", ENGINES)
+    asked = _Asked(expected, lowercase, tokenize, sources)
+    engines = {name: ENGINES[name](asked) for name in metrics}
     named: list[tuple[str, Sequence[str]]] = list(systems.items())
     # Intervals beside randomization come from a bootstrap of their own.
     own = 0 if test == "randomization" else -1
@@ -142,62 +155,86 @@ def compare(
     signatures, scores = paired()
     found: Mapping[str, Sequence[Any]] = scores
     return [
-        _compared(system, metric, one, signature.format())
+        _compared(system, metric, one, found[metric][0].score, signature.format())
         for metric, signature in signatures.items()
         for system, one in zip(systems, found[metric], strict=True)
     ]
 
 
-def _compared(system: str, metric: str, found: Any, signature: str) -> Compared:  # noqa: ANN401
+def _compared(system: str, metric: str, found: Any, first: float, signature: str) -> Compared:  # noqa: ANN401
     """Returns a result of sacreBLEU's, in numbers of Python."""
     value, mean, interval = (float(one) for one in (found.score, found.mean, found.ci))
     chance = None if found.p_value is None else float(found.p_value)
-    return Compared(system, metric, value, mean, interval, chance, signature)
+    difference = value - float(first)
+    digits = comet.DIGITS if metric == comet.NAME else 2
+    return Compared(system, metric, value, difference, mean, interval, chance, signature, digits)
 
 
-def _engine(name: str, references: Several, lowercase: bool, tokenize: str) -> Any:  # noqa: ANN401
-    """Returns a metric as sacreBLEU's tests take it."""
-    require_name(name, "metrics", METRICS)
-    if name in RATES:
-        return _Resampled(name, references, lowercase)
-    match name:
-        case "bleu":
-            return bleu_of(references, lowercase, tokenize)
-        case "ter":
-            return ter_of(references, lowercase)
-        case _:
-            return CHRF(lowercase=lowercase, word_order=2 * (name == "chrf++"))
+class _Asked(NamedTuple):
+    """What a comparison is asked for."""
+
+    references: Several
+    lowercase: bool
+    tokenize: str
+    sources: Sequence[str] | None
 
 
-def comparison_table(rows: Sequence[Compared]) -> str:
+def _rate(name: str, asked: _Asked) -> _Resampled:
+    several, lowercase = asked.references, asked.lowercase
+    signature = rate_signature(name, several, lowercase)
+    tally = partial(tallies, name, references=several, lowercase=lowercase)
+    return _Resampled(RATES[name].name, signature, tally, rate_of)
+
+
+def _comet(asked: _Asked) -> _Resampled:
+    several, lowercase = asked.references, asked.lowercase
+
+    def tally(texts: Sequence[str]) -> list[tuple[float | int, int]]:
+        return [(score, 1) for score in comet.segments(texts, several, asked.sources, lowercase)]
+
+    return _Resampled(comet.NAME, comet.signature(several, lowercase), tally, truediv)
+
+
+ENGINES: dict[str, Callable[[_Asked], Any]] = {
+    "bleu": lambda asked: bleu_of(asked.references, asked.lowercase, asked.tokenize),
+    "chrf": lambda asked: CHRF(lowercase=asked.lowercase),
+    "chrf++": lambda asked: CHRF(lowercase=asked.lowercase, word_order=2),
+    "ter": lambda asked: ter_of(asked.references, asked.lowercase),
+    **{name: partial(_rate, name) for name in RATES},
+    "comet": _comet,
+}
+"""Metrics as sacreBLEU's tests take them: their scores of a corpus come from sums over its lines.
+"""
+
+
+def comparison_table(rows: Sequence[Compared], form: str = "table") -> str:
     """Returns a line a system, a column a score, and the signatures below."""
     systems = list(dict.fromkeys(row.system for row in rows))
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    first = {row.metric: row for row in rows if row.system == systems[0]}
-    cells = {(row.system, row.metric): _cell(row, first[row.metric].value) for row in rows}
+    cells = {(row.system, row.metric): _cell(row) for row in rows}
     table = [
         ("system", *metrics),
         *((system, *(cells[system, metric] for metric in metrics)) for system in systems),
     ]
-    return "\n".join(
-        [
-            aligned("<" * len(table[0]), table),
-            "",
-            f"score ± half of the 95 % interval (p-value of the difference to {systems[0]}; "
-            f"* below {SURE})",
-            *(f"{metric}: {row.signature}" for metric, row in first.items()),
-        ]
-    )
+    beside = f" (difference to {systems[0]}, its p-value; * below {SURE})"
+    meaning = "score ± half of the 95 % interval" + (beside if len(systems) > 1 else "")
+    signatures = {row.metric: row.signature for row in rows}
+    notes = [meaning, *(f"{metric}: {how}" for metric, how in signatures.items())]
+    return Table("", "<" * len(table[0]), table, notes).text(form)
 
 
-def _cell(row: Compared, first: float) -> str:
-    score = f"{row.value:.2f} ± {row.interval:.2f}"
+def _cell(row: Compared) -> str:
+    value, interval = f"{row.value:.{row.digits}f}", f"{row.interval:.{row.digits}f}"
     if row.p_value is None:
-        return score
-    differs = row.value != first and row.p_value < SURE
-    return f"{score} (p = {row.p_value:.4f}){'*' * differs}"
+        return f"{value} ± {interval}"
+    differs = bool(row.difference) and row.p_value < SURE
+    told = f"({row.difference:+.{row.digits}f}, p = {row.p_value:.4f})"
+    return f"{value} ± {interval} {told}{'*' * differs}"
 
 
 def comparison_json(rows: Sequence[Compared]) -> str:
     """Returns the rows as a JSON list of objects."""
-    return json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False)
+    objects = [
+        {key: value for key, value in asdict(row).items() if key != "digits"} for row in rows
+    ]
+    return json.dumps(objects, indent=2, ensure_ascii=False)

@@ -262,7 +262,7 @@ def _rate(name: str, hypotheses: Texts, references: References, lowercase: bool)
 
 def rate_signature(name: str, references: Several, lowercase: bool) -> str:
     """Returns how a rate is computed."""
-    return _signature(references, lowercase, *RATES[name].details)
+    return signature_of(references, lowercase, *RATES[name].details)
 
 
 def _folded(
@@ -276,7 +276,7 @@ def _folded(
             yield hypothesis, accepted
 
 
-def _signature(references: Sequence[tuple[str, ...]], lowercase: bool, *details: str) -> str:
+def signature_of(references: Several, lowercase: bool, *details: str) -> str:
     """Returns how a score was computed; the number of references as in sacreBLEU, unless one."""
     numbers = {len(accepted) for accepted in references}
     several = () if numbers == {1} else (f"nrefs:{'var' if len(numbers) > 1 else numbers.pop()}",)

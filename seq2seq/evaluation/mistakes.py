@@ -1,6 +1,5 @@
 """What a transducer gets wrong: which symbols, in which lines, at which lengths."""
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from seq2seq.errors import DataError, as_texts, require_name
+from seq2seq.evaluation.groups import grouped
 from seq2seq.evaluation.metrics import (
     References,
     Score,
@@ -149,22 +149,12 @@ def _edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[tupl
 def _by_length(
     sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], unit: Unit
 ) -> list[LengthGroup]:
-    groups: dict[int, list[int]] = {}
-    for line, source in enumerate(sources):
-        groups.setdefault(bisect_left(LONGEST, len(source)), []).append(line)
     rows = []
-    for group, lines in sorted(groups.items()):
+    for length, lines in grouped(map(len, sources), LONGEST).items():
         found, expected = ([side[line] for line in lines] for side in (hypotheses, references))
         rates = (metric(found, expected).value for metric in (wer, RATES[unit][1]))
-        rows.append(LengthGroup(_label(group), len(lines), *rates))
+        rows.append(LengthGroup(length, len(lines), *rates))
     return rows
-
-
-def _label(group: int) -> str:
-    if group == 0:
-        return "0"
-    first = LONGEST[group - 1] + 1
-    return f"{first}-{LONGEST[group]}" if group < len(LONGEST) else f"{first}+"
 
 
 def _symbol(symbol: str) -> str:

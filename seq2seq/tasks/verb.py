@@ -63,7 +63,11 @@ def sampling_options(parser: argparse.ArgumentParser) -> None:
 
 
 def metric_options(
-    parser: argparse.ArgumentParser, metrics: Sequence[str], default: str, tokenizer: str
+    parser: argparse.ArgumentParser,
+    metrics: Sequence[str],
+    default: str,
+    tokenizer: str,
+    forms: Sequence[str] = ("table", "json"),
 ) -> None:
     """Adds the options of everything that compares texts with references.
 
@@ -86,7 +90,7 @@ def metric_options(
         f"default: {tokenizer}",
     )
     parser.add_argument("--lowercase", action="store_true", help="score without case")
-    table_option(parser)
+    table_option(parser, forms)
 
 
 def _tokenizer(name: str) -> str:
@@ -102,11 +106,18 @@ def reference_option(parser: argparse.ArgumentParser, beside: str, required: boo
         action="append",
         required=required,
         metavar="FILE",
-        help=f"one a line, {beside}; may be repeated: of several references any is right, and a "
-        "line that is blank in one of the files is none",
+        help=f"one a line, {beside}, or WMT's .sgm or .xml; may be repeated: of several references "
+        "any is right, and a line that is blank in one of the files is none",
+    )
+    parser.add_argument(
+        "--translator",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="whose references, where a file holds several; default: all",
     )
 
 
-def table_option(parser: argparse.ArgumentParser) -> None:
+def table_option(parser: argparse.ArgumentParser, forms: Sequence[str] = ("table", "json")) -> None:
     """Adds the option that chooses how scores are printed."""
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--format", choices=forms, default="table")

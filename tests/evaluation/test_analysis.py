@@ -6,12 +6,14 @@ from seq2seq.errors import DataError
 from seq2seq.evaluation.analysis import (
     CHECKS,
     Line,
+    Scoring,
+    by_document,
+    by_length,
     differences,
-    faults_table,
-    lengths_table,
+    faults,
     lines_of,
 )
-from seq2seq.evaluation.metrics import bleu, chrf
+from seq2seq.measures import METRICS
 
 FAULTY = {
     "empty": Line("ein Hund", " ", ("a dog",)),
@@ -38,8 +40,8 @@ def test_each_fault_is_found_where_it_is(name: str) -> None:
 
 
 def test_faults_are_counted_by_system() -> None:
-    table = faults_table({"one": list(FAULTY.values()), "other": SOUND}).splitlines()
-    counts = {row[:18].strip(): row[18:].split() for row in table[1:]}
+    table = faults({"one": list(FAULTY.values()), "other": SOUND})
+    counts = {name: row for name, *row in table.rows[1:]}
     assert set(counts) == set(CHECKS)
     assert all(int(one) >= 1 and other == "0" for one, other in counts.values())
 
@@ -47,26 +49,36 @@ def test_faults_are_counted_by_system() -> None:
 def test_scores_by_length_are_those_of_the_lines() -> None:
     texts = ["a b c", "a b c d e f g", "x y z", "a b c d e f h"]
     several = [("a b c",), ("a b c d e f g",), ("a y z",), ("a b c d e f g",)]
-    rows = lengths_table({"one": lines_of(texts, several)}).splitlines()[1:]
-    for row, label, places in zip(rows, ("0-5", "6-10"), ((0, 2), (1, 3)), strict=True):
+    scoring = Scoring(("bleu", "chrf", "wer"))
+    found = by_length({"one": lines_of(texts, several)}, scoring)
+    assert found.groups == {"0-5": 2, "6-10": 2}
+    for group, places in enumerate(((0, 2), (1, 3))):
         chosen = [texts[place] for place in places], [several[place] for place in places]
-        assert row.split() == [label, "2", bleu(*chosen).shown, chrf(*chosen).shown]
+        for metric in scoring.metrics:
+            score = METRICS[metric](*chosen)
+            assert found.scores[score.name]["one"][group] == score.value
+    header, first, _ = found.table().rows
+    assert header == ("words of the reference", "lines", "BLEU one", "chrF2 one", "WER one")
+    assert first == ("0-5", "2", *(f"{scores['one'][0]:.2f}" for scores in found.scores.values()))
+
+
+def test_scores_by_document_are_those_of_its_lines() -> None:
+    references = [("a",), ("b",), ("c",), ("d",)]
+    lines = lines_of(["a", "b", "x", "d"], references, documents=["one", "other", "one", "other"])
+    found = by_document({"system": lines}, Scoring(("exact",)))
+    assert found.groups == {"one": 2, "other": 2}
+    assert found.scores == {"exact": {"system": [50.0, 100.0]}}
 
 
 def test_the_lines_that_differ_most_come_first() -> None:
     references = [("a big dog",), ("a cat",), ("the end",)]
     one = lines_of(["a big dog", "a cat", "the"], references, ["x", "y", "z"])
     other = lines_of(["nothing", "a cat", "the end"], references, ["x", "y", "z"])
-    first, second = differences({"one": one, "other": other}, 5).split("\n\n")
-    assert first.splitlines()[0].startswith("line 1: chrF -")
-    assert [row.split()[0] for row in first.splitlines()[1:]] == [
-        "source",
-        "reference",
-        "one",
-        "other",
-    ]
-    assert second.splitlines()[0].startswith("line 3: chrF +")
-    assert differences({"one": one, "twin": one}, 5) == ""
+    first, second = differences({"one": one, "other": other}, 5)
+    assert first.title.startswith("line 1: chrF -")
+    assert [row[0] for row in first.rows] == ["source", "reference", "one", "other"]
+    assert second.title.startswith("line 3: chrF +")
+    assert differences({"one": one, "twin": one}, 5) == differences({"one": one}, 5) == []
 
 
 def test_sides_that_differ_in_number() -> None:

@@ -126,13 +126,14 @@ def test_a_table_and_json() -> None:
     first, second = comparison_table(rows).splitlines()[1:3]
     assert first.split() == ["one", f"{rows[0].value:.2f}", "±", f"{rows[0].interval:.2f}"]
     assert second.startswith("other")
-    assert f"(p = {rows[1].p_value:.4f})" in second
+    assert f"({rows[1].difference:+.2f}, p = {rows[1].p_value:.4f})" in second
+    assert rows[1].difference == rows[1].value - rows[0].value
     assert json.loads(comparison_json(rows))[1]["p_value"] == rows[1].p_value
 
 
 def test_what_cannot_be_compared() -> None:
-    with pytest.raises(DataError, match="cannot compare 1 system; at least two are needed"):
-        compare({"one": SYSTEMS["one"]}, REFERENCE)
+    with pytest.raises(DataError, match=r"^cannot compare: there are no systems$"):
+        compare({}, REFERENCE)
     with pytest.raises(DataError, match="cannot score: 29 hypotheses, 30 references"):
         compare({**SYSTEMS, "short": SYSTEMS["one"][1:]}, REFERENCE)
     with pytest.raises(ConfigError, match="trials: must be at least 0, got -3"):

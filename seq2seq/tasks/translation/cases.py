@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeGuard
 
-from seq2seq.data.files import read_lines
 from seq2seq.data.pairs.corpus import given_pairs
 from seq2seq.data.references import Accepted, accepted, read_references
+from seq2seq.data.wmt import read_one
 from seq2seq.errors import as_list, as_texts
 from seq2seq.text.pipeline import Pipeline
 
@@ -39,14 +39,17 @@ def _are_texts(items: Sequence[object]) -> TypeGuard[Sequence[str]]:
     return all(isinstance(item, str) for item in items)
 
 
-def read_cases(source: str, references: Sequence[str]) -> list[Case]:
+def read_cases(
+    source: str, references: Sequence[str], translators: Sequence[str] = ()
+) -> list[Case]:
     """Reads sources, and from each of several files a reference of each; all of them once.
 
     Raises:
         DataError: The files cannot be read, are empty, or differ in their number of lines.
     """
-    sources = list(read_lines(source))
-    return list(zip(sources, read_references(references, source, len(sources)), strict=True))
+    sources = read_one(source, "source").texts
+    accepted_ones = read_references(references, source, len(sources), translators)
+    return list(zip(sources, accepted_ones, strict=True))
 
 
 def grouped(cases: Iterable[Case]) -> list[Case]:

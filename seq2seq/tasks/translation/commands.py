@@ -14,6 +14,7 @@ from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.check import check
 from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.data.wmt import is_marked, with_sources
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
 from seq2seq.evaluation.mistakes import find_mistakes
@@ -160,18 +161,24 @@ def data_check(options: Namespace) -> None:
 
 def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
     """Reads what to measure on."""
-    if (options.source is None) != (options.reference is None):
+    source = options.source or with_sources(options.reference or ())
+    if (source is None) != (options.reference is None):
         raise ConfigError("--source: must come with --reference, and the other way round")
     if options.pairs is not None:
-        if options.source is not None:
+        if source is not None:
             raise ConfigError("--pairs: must be left out where --source and --reference are given")
         return list(open_corpus(pairs_config(options, config), Path()).pairs())
     refuse_columns(options)
-    if options.source is None:
+    if source is None:
+        if options.translator:
+            raise ConfigError("--translator: must be left out where --reference is not given")
         return list(test_corpus(config, Path(options.run)).pairs())
-    if len(options.reference) > 1:
-        return read_cases(options.source, options.reference)
-    files = CorpusConfig(source=options.source, target=options.reference[0])
+    if len(options.reference) > 1 or any(map(is_marked, [source, *options.reference])):
+        with as_options(options):
+            return read_cases(source, options.reference, options.translator)
+    if options.translator:
+        raise ConfigError("--translator: must be left out where no file of references names any")
+    files = CorpusConfig(source=source, target=options.reference[0])
     return list(open_corpus(files, Path()).pairs())
 
 

@@ -11,7 +11,7 @@ from seq2seq.data.references import Accepted, all_texts
 from seq2seq.errors import ConfigError, OneOf, require, require_name
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.metrics import Score
-from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
+from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, require_ready, scores, take_tokenizer
 from seq2seq.tasks.task import open_own, read_config_of
 from seq2seq.tasks.translation.cases import (
     Case,
@@ -79,7 +79,7 @@ def evaluate_pairs(
     Says so where a source has other references in other cases, unless ``group_sources`` is set.
 
     Raises:
-        ConfigError: BLEU's tokenizer cannot be used here.
+        ConfigError: BLEU's tokenizer, or a score, cannot be used here.
     """
     if settings.group_sources:
         cases = grouped(cases)
@@ -87,16 +87,21 @@ def evaluate_pairs(
         tell_of_ambiguous(cases)
     sources = [source for source, _ in cases]
     references = restored(cases, translator.pipelines.target)
+    require_ready(settings.metrics)
     tokenizer = settings.bleu_tokenizer or AUTO
     if take_tokenizer(settings.metrics):  # before the work, in case it cannot be used
         tokenizer = pick_tokenizer(tokenizer, all_texts(references))
-    found = translator(sources, batch_size=settings.batch_size, wishes=wishes)
-    translations = [translation.text for translation in found]
-    scores = [
-        METRICS[name](translations, references, lowercase=settings.lowercase, tokenize=tokenizer)
-        for name in settings.metrics
-    ]
-    return Evaluation(scores, sources, references, translations)
+    translated = translator(sources, batch_size=settings.batch_size, wishes=wishes)
+    translations = [translation.text for translation in translated]
+    found = scores(
+        settings.metrics,
+        translations,
+        references,
+        lowercase=settings.lowercase,
+        tokenize=tokenizer,
+        sources=sources,
+    )
+    return Evaluation(found, sources, references, translations)
 
 
 def suited(settings: EvaluationConfig, config: TranslationConfig) -> EvaluationConfig:

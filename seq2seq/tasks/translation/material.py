@@ -15,7 +15,7 @@ from seq2seq.data.references import all_texts
 from seq2seq.errors import as_texts
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.text_loss import measure
-from seq2seq.measures import AUTO, METRICS
+from seq2seq.measures import AUTO, METRICS, require_ready
 from seq2seq.models.seq2seq import Seq2Seq
 from seq2seq.symbols import UNK
 from seq2seq.tasks.start import TokenRows
@@ -148,6 +148,7 @@ class PairValidation:
         self.cases = cases[: config.validation.sentences]
         self.references = restored(self.cases, pipelines.target)
         self.tokenizer = config.validation.bleu_tokenizer
+        require_ready(config.measured_metrics)
         if config.measures_bleu:  # an earlier version began runs without choosing
             self.tokenizer = pick_tokenizer(self.tokenizer, all_texts(self.references))
         limits = FilterConfig(max_source_length=MOST_TOKENS, max_target_length=MOST_TOKENS)
@@ -169,7 +170,9 @@ class PairValidation:
             sources = [source for source, _ in self.cases]
             texts = [translation.text for translation in translator(sources)]
             scores |= {
-                name: METRICS[name](texts, self.references, tokenize=self.tokenizer).value
+                name: METRICS[name](
+                    texts, self.references, tokenize=self.tokenizer, sources=sources
+                ).value
                 for name in self.config.measured_metrics
             }
             self._write_samples(texts)
