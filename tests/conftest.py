@@ -1,7 +1,41 @@
-"""What holds for all tests."""
+"""What holds for all tests, and what stands in for a program that is not here."""
 
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A busy machine makes no test fail.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+COMET = f"""#!{sys.executable} -SE
+import json, sys
+words = dict(zip(sys.argv[1:], sys.argv[2:]))
+sides = [open(words["--" + name], encoding="utf-8").read().split("\\n")[:-1]
+         for name in ("sources", "translations", "references")]
+if "fail" in sides[1]:
+    sys.exit("no such model: " + words["--model"])
+assert len({{len(side) for side in sides}}) == 1
+def score(source, text, reference):
+    found, right = set(text.split()), set(reference.split())
+    return len(found & right) / (len(found | right) or 1) - (text == source) / 8
+rows = [dict(zip(("src", "mt", "ref", "COMET"), (*row, score(*row)))) for row in zip(*sides)]
+json.dump({{words["--translations"]: rows}}, open(words["--to_json"], "w"))
+"""
+"""A command that takes and writes what COMET's does: words in common, and copying is punished."""
+
+
+@pytest.fixture(scope="session")
+def comet_command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("comet") / "comet-score"
+    path.write_text(COMET, encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def comet(comet_command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a stand-in where COMET's command is looked for."""
+    monkeypatch.setenv("COMET_SCORE", str(comet_command))

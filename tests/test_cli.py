@@ -1061,8 +1061,8 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
         ),
         (
             "evaluate run --metrics blue",
-            "--metrics: must be one of bleu, chrf, chrf++, ter, exact, wer, per, cer, got 'blue'; "
-            "did you mean 'bleu'?",
+            "--metrics: must be one of bleu, chrf, chrf++, ter, exact, wer, per, cer, comet, got "
+            "'blue'; did you mean 'bleu'?",
         ),
         (
             "evaluate run --text text.txt",

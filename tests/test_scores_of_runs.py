@@ -222,16 +222,17 @@ def write(path: Path, lines: list[str]) -> str:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_score_takes_several_references(name: str, tmp_path: Path, ran: Any) -> None:
+def test_score_takes_several_references(name: str, tmp_path: Path, ran: Any, comet: None) -> None:
     found, first, second = ["a b c d", "e f"], ["a b c x", "g h"], ["a x c d", ""]
     texts = write(tmp_path / "found", found)
     files = [write(tmp_path / "first", first), write(tmp_path / "second", second)]
     words = [word for file in files for word in ("--reference", file)]
+    named = ["--metrics", name, *(["--source", texts] if METRICS[name].takes_sources else [])]
     rows = [
-        ran("score", texts, *words, "--metrics", name)[0],
-        ran("score", *words[:2], f"--reference={files[1]}", texts, "--metrics", name)[0],
+        ran("score", texts, *words, *named)[0],
+        ran("score", *words[:2], f"--reference={files[1]}", texts, *named)[0],
     ]
-    expected = METRICS[name](found, [("a b c x", "a x c d"), "g h"])
+    expected = METRICS[name](found, [("a b c x", "a x c d"), "g h"], sources=found)
     for row in rows:
         assert (row["value"], row["signature"]) == (expected.value, expected.signature)
     assert "nrefs:var" in expected.signature

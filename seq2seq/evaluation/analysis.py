@@ -82,7 +82,7 @@ class Curves:
             self.groups, map("{:,}".format, self.groups.values()), *columns.values(), strict=True
         )
         return Table(
-            f"scores by {self.over}",
+            f"{', '.join(self.scores)} by {self.over}",
             "<>" + ">" * len(columns),
             [(self.over, self.counted, *columns), *rows],
         )

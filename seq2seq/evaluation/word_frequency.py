@@ -29,6 +29,8 @@ def words_of(references: Several, lowercase: bool, tokenize: str) -> Cut:
 def by_frequency(systems: Systems, times: Mapping[str, int], cut: Cut, where: str) -> Curves:
     """Returns the F-score of the words of each group, in percent, for each system.
 
+    Groups are those of which the first reference of a line holds a word.
+
     Args:
         systems: The lines of each system.
         times: How often a word stands in the texts learned from; those not in it: never.
@@ -39,13 +41,13 @@ def by_frequency(systems: Systems, times: Mapping[str, int], cut: Cut, where: st
     firsts = Counter[int]()
     for line in next(iter(systems.values())):
         firsts.update(_groups(Counter(cut(line.references[0])), times))
-    groups = sorted(set(firsts).union(*(outputs for _, outputs, _ in found.values())))
+    groups = sorted(firsts)
     scores = {
         system: [_f_score(right[group], outputs[group], expected[group]) for group in groups]
         for system, (right, outputs, expected) in found.items()
     }
     sizes = {label(group, LONGEST): firsts[group] for group in groups}
-    return Curves(f"times in {where}", "words", sizes, {"F1": scores})
+    return Curves(f"times in {where}", "words", sizes, {"F1 of words": scores})
 
 
 def _counts(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sacrebleu.metrics.chrf import CHRF
 
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.evaluation.comparison import TESTS, compare, comparison_json, comparison_table
@@ -102,15 +103,22 @@ def test_it_is_what_sacrebleus_command_prints(test: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_scores_are_those_of_the_metric(metric: str) -> None:
-    found = compare(SYSTEMS, REFERENCE, [metric], trials=20)
+def test_scores_are_those_of_the_metric(metric: str, comet: None) -> None:
+    found = compare(SYSTEMS, REFERENCE, [metric], trials=20, sources=REFERENCE[::-1])
     for one, lines in zip(found, SYSTEMS.values(), strict=True):
-        score = METRICS[metric](lines, REFERENCE)
+        score = METRICS[metric](lines, REFERENCE, sources=REFERENCE[::-1])
+        assert one.digits == score.digits
         assert one.metric == score.name
         assert one.value == pytest.approx(score.value)
         assert one.value == pytest.approx(one.mean, abs=12)
-    same = compare({"one": SYSTEMS["one"], "twin": SYSTEMS["one"]}, REFERENCE, [metric], trials=20)
+    twins = {"one": SYSTEMS["one"], "twin": SYSTEMS["one"]}
+    same = compare(twins, REFERENCE, [metric], trials=20, sources=REFERENCE[::-1])
     assert "*" not in comparison_table(same).split("\n\n")[0]
+    (alone,) = compare(
+        {"one": SYSTEMS["one"]}, REFERENCE, [metric], trials=20, sources=REFERENCE[::-1]
+    )
+    assert alone == found[0]
+    assert "p-value" not in comparison_table([alone])
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -136,5 +144,15 @@ def test_what_cannot_be_compared() -> None:
         compare({}, REFERENCE)
     with pytest.raises(DataError, match="cannot score: 29 hypotheses, 30 references"):
         compare({**SYSTEMS, "short": SYSTEMS["one"][1:]}, REFERENCE)
+    with pytest.raises(ConfigError, match=r"^metrics: must be one of bleu, chrf, .* got 'blue'"):
+        compare(SYSTEMS, REFERENCE, ["blue"])
     with pytest.raises(ConfigError, match="trials: must be at least 0, got -3"):
         compare(SYSTEMS, REFERENCE, trials=-3)
+
+
+def test_one_system_gets_the_interval_of_sacrebleus_command() -> None:
+    (alone,) = compare({"one": SYSTEMS["one"]}, REFERENCE, ["chrf"], trials=50)
+    expected = CHRF().corpus_score(SYSTEMS["one"], [REFERENCE], n_bootstrap=50)
+    assert (alone.value, alone.mean, alone.interval) == pytest.approx(
+        (expected.score, expected._mean, expected._ci)
+    )

@@ -39,7 +39,7 @@ def _draw(axis: "matplotlib.axes.Axes", curves: Curves, metric: str) -> None:
         curves.scores[metric].items(), cycle(COLOURS), strict=False
     ):
         axis.plot(places, values, "o-", color=colour, markersize=3.5, label=system)
-    names = [f"{name}\n{count:,} {curves.counted}" for name, count in curves.groups.items()]
+    names = [f"{name}\nn = {count:,}" for name, count in curves.groups.items()]
     axis.set_xticks(places, names)
     axis.set_title(f"{metric} by {curves.over}")
     axis.grid(True, axis="y")

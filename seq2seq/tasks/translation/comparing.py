@@ -111,7 +111,7 @@ def _analysed(
 ) -> Iterator[str]:
     """Yields the tables of an analysis that is asked for; draws what is to be drawn."""
     cheap = tuple(name for name in settings.metrics if not take_sources([name]))
-    scoring = Scoring(cheap, settings.lowercase, settings.bleu_tokenizer)
+    scoring = Scoring(cheap or ("chrf",), settings.lowercase, settings.bleu_tokenizer)
     curves = _curves(options, config, tests, lines, scoring)
     if options.plot:
         plot_curves(curves, Path(options.plot))
