@@ -4,6 +4,7 @@ import argparse
 
 from seq2seq.errors import require_name
 from seq2seq.lazy import LazyNames
+from seq2seq.lists import FORMS
 from seq2seq.tasks.translation.scorers import SCORERS
 from seq2seq.tasks.verb import (
     Verb,
@@ -125,7 +126,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         [],
         "what suits the first run, else bleu chrf",
         "the first run's own, else auto",
-        ("table", "json", "markdown", "latex"),
+        (*FORMS, "json"),
     )
 
 
