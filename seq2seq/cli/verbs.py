@@ -98,7 +98,7 @@ OTHERS = (
         examples=(
             "seq2seq score output.txt --reference reference.txt",
             "seq2seq translate runs/quickstart test.en | seq2seq score - --reference test.pt",
-            "seq2seq score output.txt --reference wmt22.xml --translator refA --metrics chrf++ comet",
+            "seq2seq score output.txt --reference wmt22.xml --metrics chrf++ comet",
             "seq2seq score output.txt --reference one.txt --reference other.txt --format json",
             "seq2seq score output.txt --reference reference.txt --bleu-tokenizer intl --lowercase",
         ),
