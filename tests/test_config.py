@@ -279,7 +279,14 @@ def test_values_from_python(key: str, given: object, value: object) -> None:
         ("name: a\nname: b", "line 2, column 1: duplicate key 'name', first on line 1"),
         ("{name: a, name: b}", "line 1, column 11: duplicate key 'name', first on line 1"),
         ("name: a\n---\nname: b", "line 2, column 1: found another document"),
-        ("name: &x [*x]", "line 1, column 11: aliases are not accepted"),
+        (
+            "name: &x [*x]",
+            "line 1, column 11: aliases are not accepted; a text that begins with * needs quotes",
+        ),
+        (
+            "data: {languages: [*x.y]}",
+            "line 1, column 22: aliases are not accepted; a text that begins with * needs quotes",
+        ),
         ("name: !!int x", "line 1, column 7: cannot be read as int"),
         ("name: !!bool x", "line 1, column 7: cannot be read as bool"),
         ("train: {clip: 0x" + "f" * 99 + "}", "line 1, column 15: cannot be read as int"),
@@ -301,6 +308,11 @@ def test_a_file_is_refused_in_one_line(text: str | bytes, message: str, tmp_path
     ("words", "message"),
     [
         (["gru"], "gru: unexpected argument; write --key value"),
+        (
+            ["--data.languages", "[*x, de]"],
+            "--data.languages: must be list of str, got '[*x, de]'; quote what begins with a star, "
+            "as ['*bias']",
+        ),
         (["-x", "1"], "-x: unexpected argument; write --key value"),
         (["--"], "--: unexpected argument; write --key value"),
         (["--name", "a", "b"], "b: unexpected argument; write --key value"),

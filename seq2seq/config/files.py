@@ -9,6 +9,8 @@ import yaml
 from seq2seq.config.keys import shown
 from seq2seq.errors import ConfigError, nearest
 
+ALIASES = "aliases are not accepted; a text that begins with * needs quotes"
+
 
 class WrittenInt(int):
     """A whole number that knows how it was written: as a text, ``007`` is not ``7``."""
@@ -38,7 +40,7 @@ class Loader(yaml.SafeLoader):
         """Refuses aliases: a few lines of them can expand to gigabytes."""
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", mark)
+            raise yaml.composer.ComposerError(None, None, ALIASES, mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -121,6 +123,8 @@ def _yaml_problem(error: Exception, text: str) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         problem = " ".join((error.problem or "malformed").removeprefix("but ").split())
+        if error.context == "while scanning an alias":
+            problem = ALIASES
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1

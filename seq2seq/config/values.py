@@ -34,7 +34,7 @@ def checked(annotation: object, value: object, where: str) -> object:
             raise ConfigError(f"{where}: must be finite, got {shown(value)}")
     raise ConfigError(
         f"{where}: must be {_accepted(annotation)}, got {shown(value)}"
-        f"{_nearest_choice(annotation, value)}"
+        f"{_nearest_choice(annotation, value)}{_how_to_quote(value)}"
     )
 
 
@@ -80,6 +80,12 @@ def _nearest_choice(annotation: object, value: object) -> str:
     names = [str(choice) for choice in choices(annotation)]
     items = value if isinstance(value, list | tuple) else [value]
     return next((nearest(str(item), names) for item in items if str(item) not in names), "")
+
+
+def _how_to_quote(value: object) -> str:
+    """Returns what to do about words that are meant as a list, and that YAML cannot read."""
+    listed = isinstance(value, str) and value.startswith("[")
+    return "; quote what begins with a star, as ['*bias']" if listed else ""
 
 
 def from_words(key: Key, words: str) -> object:

@@ -48,8 +48,10 @@ def find_start(run: Path, checkpoint: str) -> Start:
     return Start.of(run, found.name)
 
 
-def load_start(folder: Path, run: str) -> Checkpoint:
+def load_start(folder: Path, run: str, *, training: bool) -> Checkpoint:
     """Loads the checkpoint from which the run in ``folder`` begins, which lies in ``run``.
+
+    Without ``training``, what only training needs is not read, and may be missing.
 
     Raises:
         CheckpointError: It is gone, damaged, or no longer as it was.
@@ -58,7 +60,7 @@ def load_start(folder: Path, run: str) -> Checkpoint:
     if start is None:
         raise CheckpointError(f"{folder / PROVENANCE}: does not tell from what the run begins")
     start.require_in(run, folder)
-    return Checkpoints(Path(run) / CHECKPOINTS).load(start.checkpoint)
+    return Checkpoints(Path(run) / CHECKPOINTS, training=training).load(start.checkpoint)
 
 
 def own_checkpoints(folder: Path, keep: int) -> tuple[Checkpoints, Checkpoint | None]:

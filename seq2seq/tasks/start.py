@@ -49,8 +49,11 @@ class TokenRows:
     """The key that says how wide they are."""
 
 
-def tell_the_beginning(folder: Path, facts: str, model: nn.Module) -> None:
-    """Tells of the data and the model of a training that begins, and of updates that are lost."""
+def tell_the_beginning(folder: Path, facts: str, model: nn.Module, freeze: Sequence[str]) -> None:
+    """Tells of the data and the model of a training that begins, and of updates that are lost.
+
+    ``freeze`` are the patterns of the names of weights that are to stay.
+    """
     if rows := read_history(folder):
         log.warning(
             "%s: there is no checkpoint of the %d updates that %s tells of; training begins anew",
@@ -61,6 +64,10 @@ def tell_the_beginning(folder: Path, facts: str, model: nn.Module) -> None:
     log.info("data: %s", facts)
     for line in summary(model):
         log.info("%s", line)
+    if asleep := frozen(model, freeze):
+        still = sum(tensor.numel() for name, tensor in weights(model).items() if name in asleep)
+        numbers = f"{still:,} numbers"
+        log.info("train.freeze: %d weights, %s, stay as they begin", len(asleep), numbers)
 
 
 @torch.no_grad()
@@ -81,9 +88,12 @@ def fill_from_files(
         if name in taken:
             new = vocabulary.tokens(taken[name].new.tolist())
             tokens = [token for token in new if token in vocabulary]  # and no tags
-        if not one.vectors or not tokens:
+        if not one.vectors:
             continue
         weight, key = weights(model)[name], f"{one.side}.vectors"
+        if not tokens:
+            log.warning("%s: %s is not read: no token is new to the earlier run", key, one.vectors)
+            continue
         found = read_vectors(Path(one.vectors), tokens, weight.shape[1], key, one.width_key)
         if not found.rows and name not in taken:
             raise DataError(f"{key}: {one.vectors} has none of the {len(tokens):,} tokens")
@@ -173,5 +183,5 @@ def _moments(
     if any(slots.keys() - SLOTS[config.optimizer.name] for slots in moments.values()):
         moments = {}
     kept = take_moments(model, moments, matches)
-    log.info("optimiser: goes on for %d weights, begins anew for the others", len(kept))
+    log.info("optimiser: goes on for %d of %d weights", len(kept), len(weights(model)))
     return kept

@@ -223,7 +223,8 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         if not config.start:
             fill_from_files(model, parts, {})
             return {}
-        checkpoint, run = load_start(folder, config.start), Path(config.start)
+        run, goes_on = Path(config.start), config.start_optimizer == "kept"
+        checkpoint = load_start(folder, config.start, training=goes_on)
         try:
             earlier = self.token_rows(self._learned_in(run))
         except ConfigError:  # of another task
@@ -253,7 +254,7 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
         dtype = pick_precision(config.precision, device)
         moments: Moments = {}
         if latest is None:
-            tell_the_beginning(folder, ready.facts, ready.model)
+            tell_the_beginning(folder, ready.facts, ready.model, config.freeze)
             moments = self._begin(ready.model, pipelines, folder)
         trainer: Trainer[Any] = Trainer(
             ready.model,

@@ -1,9 +1,11 @@
 """The pipeline of an earlier run, for one that begins from it: as it is, or grown."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from seq2seq.errors import require
 from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.subword import SubwordTokenizer
 from seq2seq.text.tokenizer import TextSource
 
 REMEDY = "as in the run that train.start names (or write train.start_vocabulary: {})"
@@ -14,6 +16,7 @@ def kept(earlier: Pipeline, config: PipelineConfig, key: str) -> Pipeline:
 
     Raises:
         ConfigError: The settings say something else.
+        DataError: The user's own model cannot be read.
     """
     _require_same(earlier, config, key, "replaced")
     sampling = getattr(earlier.tokenizer, "sampling", 0.0)
@@ -41,7 +44,7 @@ def grown(
 
     Raises:
         ConfigError: The settings are those of another tokenizer.
-        DataError: There is no text.
+        DataError: There is no text, or the user's own model cannot be read.
     """
     _require_same(earlier, config, key, "replaced")
     alone = Pipeline.train(config, texts, key=key, trim=trim, tokenizer=earlier.tokenizer)
@@ -57,3 +60,7 @@ def _require_same(earlier: Pipeline, config: PipelineConfig, key: str, other: st
         ("reversed", earlier.reversed, config.reversed),
     ):
         require(meant == there, f"{key}.{name}", f"{there}, {remedy}", meant)
+    if config.model_file is not None and isinstance(earlier.tokenizer, SubwordTokenizer):
+        named = SubwordTokenizer.from_file(Path(config.model_file), earlier.tokenizer.kind)
+        same = named.model == earlier.tokenizer.model
+        require(same, f"{key}.model_file", f"the same model, {remedy}", config.model_file)

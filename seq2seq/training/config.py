@@ -45,10 +45,12 @@ class TrainConfig:
     """`kept`: tokenizers and vocabularies are those of that run; `grown`: they are, and what the
     new data need is added; `replaced`: they are learned from the new data."""
     start_optimizer: Literal["fresh", "kept"] = "fresh"
-    """Whether the optimiser's averages begin anew, or with those of that run."""
+    """Whether the optimiser's averages begin anew, or with those of that run, where its weights
+    have the same names."""
     freeze: tuple[str, ...] = ()
     """Patterns of the names of weights that stay as they are at the beginning, such as
-    `encoder.*`; the log tells the names when training begins."""
+    `encoder.*`, in quotes where they begin with a star; the log tells the names when training
+    begins."""
     label_smoothing: float = 0.1
     """Share of the target's mass that all tokens have in common."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

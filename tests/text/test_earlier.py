@@ -1,5 +1,6 @@
 """Pipelines of an earlier run: kept as they are, or grown, for every tokenizer."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,22 @@ def test_other_settings_are_refused(changes: dict[str, Any], text: str) -> None:
     if "replaced" in text:
         with pytest.raises(ConfigError, match=rf"^source.{text}$"):
             grown(old, other, lambda: NEW, key="source")
+
+
+@pytest.mark.parametrize("kind", SUBWORDS)
+def test_a_model_of_the_users_own_must_be_the_same(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.model"
+    old = learned(kind)
+    file.write_bytes(old.tokenizer.files()["tokenizer.model"])
+    settings = config(kind, model_file=str(file))
+    assert kept(old, settings, "target") is old
+    assert grown(old, settings, lambda: OLD, key="target").tokenizer == old.tokenizer
+    other = Pipeline.train(config(kind), NEW)
+    text = (
+        "target.model_file: must be the same model, as in the run that train.start names "
+        f"(or write train.start_vocabulary: replaced), got {str(file)!r}"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+        kept(other, settings, "target")
+    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+        grown(other, settings, lambda: NEW, key="target")
