@@ -162,7 +162,7 @@ def _tell_of_tokens(parts: Sequence[TokenRows], places: Mapping[str, Sequence[in
         whole, new = len(one.vocabulary), places[one.part].count(-1)
         if new:
             log.info(
-                "%s: %s of %s tokens are in its vocabulary; %s are new, and begin as a mean row",
+                "%s: %s of %s tokens are in its vocabulary; %s are new, their rows drawn",
                 *(one.side, f"{whole - new:,}", f"{whole:,}", f"{new:,}"),
             )
 

@@ -17,10 +17,6 @@ Places: TypeAlias = Mapping[str, Sequence[int]]
 No rows at all: the earlier vocabulary is unknown."""
 
 
-DRAWN = 0.1
-"""What is added to the mean of the earlier rows: this share of the drawn one."""
-
-
 @dataclass(frozen=True)
 class Match:
     """Weights that an earlier model has as well."""
@@ -96,18 +92,14 @@ def _size(tensor: Tensor) -> str:
 
 @torch.no_grad()
 def take_weights(model: nn.Module, earlier: Mapping[str, Tensor], matches: Matches) -> None:
-    """Copies the weights that are taken into a model.
+    """Copies the weights that are taken into a model; new rows stay as they were drawn.
 
-    New rows become the mean of the earlier ones, and a little of what was drawn: a new token is
-    then an average one, not a likely one (Hewitt 2021, "Initializing new word embeddings for
-    pretrained language models").
+    As the mean of the earlier rows (Hewitt 2021, "Initializing new word embeddings for pretrained
+    language models") they take more updates to learn, in translators that were tried.
     """
     parameters = weights(model)
     for name, one in matches.taken.items():
-        found, into = earlier[one.earlier], parameters[name]
-        one.put(found, into)
-        if len(one.new):
-            into[one.new] = found.to(into).mean(0) + DRAWN * into[one.new]
+        one.put(earlier[one.earlier], parameters[name])
 
 
 def take_moments(model: nn.Module, earlier: Moments, matches: Matches) -> Moments:
