@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seq2seq.search.beams import Beams, Ended, extended, final_scores, grow, read
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import rules_of
 from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper
 from seq2seq.symbols import EOS
 
@@ -31,7 +32,8 @@ def beam_search(
     hypotheses are finished and none that lives scores better than the best of them, or when its
     limit is reached.
     """
-    ended, trail = grow(stepper, start, config, partial(advance, config=config))
+    step = partial(advance, config=config)
+    ended, trail = grow(stepper, start, config, step, rules_of(config))
     return read(ended, trail, min(n_best or config.beam_size, config.beam_size))
 
 

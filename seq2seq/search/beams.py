@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seq2seq.search.asked import Bounds
 from seq2seq.search.config import SearchConfig
-from seq2seq.search.rules import constrain, rules_of
+from seq2seq.search.rules import Rule, constrain
 from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper, selected
 from seq2seq.symbols import BOS
 from seq2seq.tensors.tree import each, tensors_in
@@ -123,9 +123,10 @@ def grow(
     start: Start[MemoryT, StateT],
     config: SearchConfig,
     advance: Advance,
+    rules: Sequence[Rule],
 ) -> tuple[list[Ended], Trail]:
     """Lets hypotheses grow until all texts are done; returns those that ended, and their trail."""
-    memory, state, rules = start.memory, start.state, rules_of(config)
+    memory, state = start.memory, start.state
     beams = first(start.bounds)
     trail, ended = Trail(len(beams.sentences)), list[Ended]()
     while len(beams.sentences):

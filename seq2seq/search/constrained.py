@@ -19,6 +19,7 @@ from torch import Tensor
 from seq2seq.search.beam import continuations
 from seq2seq.search.beams import Beams, Ended, extended, final_scores, grow, read
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import constrain, rules_of
 from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper
 from seq2seq.search.watch import Watch
 from seq2seq.symbols import EOS, PAD
@@ -48,11 +49,13 @@ def constrained_search(
 ) -> list[list[Hypothesis]]:
     """Returns each sentence's hypotheses, best first, as :func:`beam_search` does.
 
-    Where terms are ``hard`` all stand in each hypothesis; where they are ``soft`` each that stands
-    there adds ``term_bonus`` to its log-probability. Without terms, it is beam search.
+    Where terms are ``hard`` all stand in each hypothesis, whatever the rules say of their tokens;
+    where they are ``soft`` each that stands there adds ``term_bonus`` to its log-probability.
+    Without terms, it is beam search.
     """
     watches = [Watch(one) for one in start.asked]
-    ended, trail = grow(stepper, start, config, partial(_advance, watches=watches, config=config))
+    step = partial(_advance, watches=watches, config=config)
+    ended, trail = grow(stepper, start, config, step, ())
     return read(ended, trail, min(n_best or config.beam_size, config.beam_size))
 
 
@@ -69,32 +72,42 @@ def _advance(
             strict=True,
         )
     ]
-    chosen = [
-        row.chosen(choices)
-        for row, choices in zip(rows, _looked_at(beams, log_probs, rows, config), strict=True)
-    ]
+    ruled = constrain(log_probs.clone(), beams.prefix[..., 1:], beams.bounds, rules_of(config))
+    free = log_probs if config.terms == "hard" else ruled
+    looked_at = _looked_at(beams, ruled, free, rows, config)
+    chosen = [row.chosen(choices) for row, choices in zip(rows, looked_at, strict=True)]
     return _settled(beams, chosen, config)
 
 
 def _looked_at(
-    beams: Beams, log_probs: Float[Tensor, "B K V"], rows: Sequence["_Row"], config: SearchConfig
+    beams: Beams,
+    ruled: Float[Tensor, "B K V"],
+    free: Float[Tensor, "B K V"],
+    rows: Sequence["_Row"],
+    config: SearchConfig,
 ) -> Iterator[list[Choice]]:
     """Yields the continuations that are looked at for each sentence, each once.
 
-    The best of all, the best of each hypothesis, and the tokens that bring it nearer to its terms.
+    The best of all and the best of each hypothesis, by the ``ruled`` log-probabilities, and the
+    tokens that bring it nearer to its terms, by the ``free`` ones.
     """
-    best = continuations(beams.scores, log_probs, config.beam_size)[1:]  # each [B, 2K]
-    likeliest = log_probs.argmax(dim=2)  # [B, K]
-    parts = (part.tolist() for part in (*best, likeliest))
-    wanted = [
-        {*zip(parents, tokens, strict=True), *enumerate(firsts), *row.wanted(scores)}
-        for row, parents, tokens, firsts, scores in zip(rows, *parts, log_probs, strict=True)
+    best = continuations(beams.scores, ruled, config.beam_size)[1:]  # each [B, 2K]
+    parts = (part.tolist() for part in (*best, ruled.argmax(dim=2)))
+    looked_at = [
+        dict.fromkeys((*zip(parents, tokens, strict=True), *enumerate(likeliest)), 0)
+        | dict.fromkeys(row.wanted(scores), 1)
+        for row, parents, tokens, likeliest, scores in zip(rows, *parts, free, strict=True)
     ]
-    places = [(number, *place) for number, some in enumerate(wanted) for place in sorted(some)]
-    number, parent, token = torch.tensor(places, device=log_probs.device).view(-1, 3).unbind(1)
-    sums = beams.scores[number, parent] + log_probs[number, parent, token]
+    places = [
+        (number, *place, wanted)
+        for number, some in enumerate(looked_at)
+        for place, wanted in sorted(some.items())
+    ]
+    number, parent, token, wanted = torch.tensor(places, device=ruled.device).view(-1, 4).unbind(1)
+    gains = ruled[number, parent, token].where(wanted == 0, free[number, parent, token])
+    sums = beams.scores[number, parent] + gains
     choices = map(Choice, sums.tolist(), parent.tolist(), token.tolist())
-    for some in wanted:
+    for some in looked_at:
         yield [one for one in islice(choices, len(some)) if one.score > -torch.inf]
 
 
@@ -116,8 +129,7 @@ class _Row:
         """
         for parent, prefix in enumerate(self.prefixes):
             progress = self.watch.progress(prefix)
-            nearer = self.watch.firsts(progress, prefix[-1]) | self.watch.nexts(progress)
-            yield from ((parent, token) for token in nearer)
+            yield from ((parent, token) for token in self.watch.nearer(progress, prefix[-1]))
             if self.watch.separators and not self.watch.ready(progress, prefix[-1]):
                 between = log_probs[parent, list(self.watch.separators)].argmax()
                 yield parent, self.watch.separators[int(between)]
@@ -145,6 +157,8 @@ class _Row:
             return choice if soft or watch.complete(after) else None
         left = watch.left(after, choice.token)
         room = self.limit - 1 - len(prefix)  # tokens that may follow, the end symbol left out
+        if room < 0:
+            return None
         return choice._replace(left=left, safe=soft or left <= room)
 
 

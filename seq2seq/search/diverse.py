@@ -11,6 +11,7 @@ from torch import Tensor
 from seq2seq.search.beam import continuations, settle
 from seq2seq.search.beams import Beams, Ended, grow, joined, read
 from seq2seq.search.config import SearchConfig
+from seq2seq.search.rules import rules_of
 from seq2seq.search.stepper import Hypothesis, MemoryT, Start, StateT, Stepper, selected
 
 
@@ -36,7 +37,8 @@ def diverse_search(
         start.bounds.select(rows),
         [*start.asked] * groups,
     )
-    ended, trail = grow(stepper, many, own, partial(_advance, texts=texts, config=own))
+    step = partial(_advance, texts=texts, config=own)
+    ended, trail = grow(stepper, many, own, step, rules_of(own))
     found = read(ended, trail, own.beam_size)
     all_groups = (chain.from_iterable(found[text::texts]) for text in range(texts))
     return [sorted(some, key=lambda one: -one.score)[:n_best] for some in all_groups]

@@ -1,18 +1,17 @@
 """How far texts have come with the terms that must stand in them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+from functools import cache
+from typing import NamedTuple, TypeAlias
 
 from seq2seq.search.asked import Asked
-from seq2seq.symbols import BOS
+from seq2seq.symbols import BOS, EOS
 
 Place: TypeAlias = tuple[int, int, int]
 """A term, one of its spellings, and how many tokens of that stand at the end of a text."""
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a text has come."""
 
     met: tuple[int, ...]
@@ -26,13 +25,18 @@ class Watch:
     """Follows the hypotheses of one text; what it knows of a prefix is not worked out again.
 
     A term is reckoned to cost the tokens of its shortest spelling, and one more that may have to
-    stand between it and the word before.
+    stand between it and the word before. Tokens that no term has are told apart only by where they
+    part words, so that few answers have to be worked out.
     """
 
     def __init__(self, asked: Asked) -> None:
         self.terms, self.words = asked.terms, asked.words
         self.costs = [term.cost for term in self.terms]
         self.separators = self.words.separators if self.words is not None else ()
+        self._own = {token for term in self.terms for way in term.spellings for token in way}
+        self._kinds: dict[tuple[bool, bool], int] = {}
+        self._after, self._left = cache(self._worked_out), cache(self._reckoned)
+        self._nearer = cache(self._looked_up)
         self._known: dict[tuple[int, ...], Progress] = {(BOS,): Progress((0,) * len(self.terms))}
 
     def progress(self, prefix: tuple[int, ...]) -> Progress:
@@ -45,6 +49,9 @@ class Watch:
 
     def after(self, progress: Progress, last: int, token: int) -> Progress:
         """Returns how far a text has come that ended with ``last`` and goes on with ``token``."""
+        return self._after(progress, self._kind(last), self._kind(token))
+
+    def _worked_out(self, progress: Progress, last: int, token: int) -> Progress:
         met, begun = list(progress.met), list[Place]()
         whole = set[int]()
         for term, spelling, length in progress.begun:
@@ -64,6 +71,9 @@ class Watch:
 
     def left(self, progress: Progress, last: int) -> int:
         """Returns how many tokens are enough to meet the terms that a text still lacks."""
+        return self._left(progress, self._kind(last))
+
+    def _reckoned(self, progress: Progress, last: int) -> int:
         lacking = zip(self.terms, progress.met, self.costs, strict=True)
         whole = sum((term.times - met) * cost for term, met, cost in lacking)
         return whole - self._saved(progress, last)
@@ -79,9 +89,12 @@ class Watch:
                 most = max(most, self.costs[term] - rest)
         return max(most, sum(done.values()), self.ready(progress, last))
 
-    def firsts(self, progress: Progress, last: int) -> set[int]:
-        """Returns the tokens with which a term that a text lacks may begin now."""
-        return {first for _, first in self._beginnings(progress.met, last)}
+    def nearer(self, progress: Progress, last: int) -> set[int]:
+        """Returns the tokens that begin a term which a text lacks, or go on with one."""
+        return self._nearer(progress, self._kind(last))
+
+    def _looked_up(self, progress: Progress, last: int) -> set[int]:
+        return {first for _, first in self._beginnings(progress.met, last)} | self._nexts(progress)
 
     def ready(self, progress: Progress, last: int) -> bool:
         """Tells whether the shortest spelling of a term that a text lacks may begin now."""
@@ -90,8 +103,7 @@ class Watch:
             for (term, spelling, _), _ in self._beginnings(progress.met, last)
         )
 
-    def nexts(self, progress: Progress) -> set[int]:
-        """Returns the tokens with which a text goes on with terms that it has begun."""
+    def _nexts(self, progress: Progress) -> set[int]:
         found = set[int]()
         for term, spelling, length in progress.begun:
             tokens = self.terms[term].spellings[spelling]
@@ -108,6 +120,14 @@ class Watch:
                 for spelling, tokens in enumerate(term.spellings):
                     if self._parted(last, tokens[0]):
                         yield (number, spelling, 1), tokens[0]
+
+    def _kind(self, token: int) -> int:
+        """Returns the token, or one that parts words as it does where no term has it."""
+        if token <= EOS or token in self._own:
+            return token
+        words = self.words
+        sides = (True, True) if words is None else (words.opens[token], words.closes[token])
+        return self._kinds.setdefault(sides, token)
 
     def _parted(self, before: int, after: int) -> bool:
         return self.words is None or self.words.part(before, after)

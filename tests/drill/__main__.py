@@ -1,7 +1,8 @@
 """Long fault drills: ``python -m tests.drill``, or some of its parts.
 
-Runs are killed, damaged and stopped by signals, thousands of times; each line of the tables says
-how often, and what must never be is counted. Exit code 1 if anything failed.
+Runs are killed, damaged and stopped by signals, thousands of times, and texts searched for in which
+terms must stand; each line of the tables says how often, and what must never be is counted. Exit
+code 1 if anything failed.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":  # before torch is imported: what drills fork may have no threads
     os.environ["OMP_NUM_THREADS"] = "1"
 
-from tests.drill import cost, damage, flips, kills, signals
+from tests.drill import cost, damage, flips, kills, signals, terms
 from tests.drill.drill import Report, Setting
 
 PARTS: dict[str, Callable[[Setting], Report]] = {
@@ -23,6 +24,7 @@ PARTS: dict[str, Callable[[Setting], Report]] = {
     "damage": damage.run,
     "flips": flips.run,
     "signals": signals.run,
+    "terms": terms.run,
     "cost": cost.run,
 }
 

@@ -1,7 +1,6 @@
 """Prefixes, terms, coverage and diverse beams, beside every text that there is."""
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -15,7 +14,7 @@ from seq2seq.search.beam import beam_search
 from seq2seq.search.config import STRATEGIES, SearchConfig
 from seq2seq.search.stepper import Hypothesis
 from seq2seq.search.strategies import search, strategy_of
-from seq2seq.symbols import BOS, EOS, UNK
+from seq2seq.symbols import EOS, UNK
 from tests.search.test_search import (
     TABLE,
     VOCAB,
@@ -26,6 +25,7 @@ from tests.search.test_search import (
     looks,
     sentences,
 )
+from tests.terms import fits, times, unmet
 
 WIDE = SearchConfig(beam_size=200, max_length=4, length_penalty=0.6)
 
@@ -39,27 +39,6 @@ def found(
 
 def shown(hypotheses: Sequence[Hypothesis]) -> list[tuple[Ids, Any]]:
     return [(one.ids, pytest.approx(one.score)) for one in hypotheses]
-
-
-def endings(ids: Ids, phrase: Ids, words: Words | None) -> set[int]:
-    """Returns where a phrase ends, as whole words if told which tokens those are."""
-    whole, size = (BOS, *ids, EOS), len(phrase)
-    return {
-        at + size
-        for at in range(1, len(whole) - size)
-        if whole[at : at + size] == phrase
-        and (words is None or words.part(whole[at - 1], phrase[0]))
-        and (words is None or words.part(phrase[-1], whole[at + size]))
-    }
-
-
-def times(ids: Ids, term: Term, words: Words | None) -> int:
-    return len(set[int]().union(*(endings(ids, one, words) for one in term.spellings)))
-
-
-def fits(ids: Ids, asked: Asked) -> bool:
-    met = all(times(ids, term, asked.words) >= term.times for term in asked.terms)
-    return ids[: len(asked.prefix)] == asked.prefix and met
 
 
 def rest(prefix: Ids, sentence: int, config: SearchConfig) -> list[tuple[Ids, float]]:
@@ -141,39 +120,20 @@ def test_without_terms_it_is_beam_search() -> None:
     ]
 
 
-def cases(seed: int, count: int) -> list[Asked]:
-    """Draws terms of every kind, of a text each."""
-    numbers = random.Random(seed)
-
-    def phrase() -> Ids:
-        return tuple(numbers.choices(WORDS, k=numbers.randint(1, 3)))
-
-    def term() -> Term:
-        spellings = tuple(phrase() for _ in range(numbers.randint(1, 2)))
-        return Term(spellings, numbers.randint(1, 2))
-
-    return [
-        Asked(
-            number,
-            tuple(numbers.choices(WORDS, k=numbers.randint(0, 2))),
-            tuple(term() for _ in range(numbers.randint(1, 3))),
-            numbers.choice((None, SPACED)),
-        )
-        for number in range(count)
-    ]
+@pytest.mark.parametrize("seed", range(6))
+def test_hard_terms_always_stand_in_the_text(seed: int) -> None:
+    assert list(unmet(seed, 20)) == []
+    assert list(unmet(seed, 20, terms="soft", term_bonus=0.0)) != []
 
 
-SPACED = Words(opens=(True,) * 4 + (False, False, True), closes=(True,) * 4 + (False, False, True))
-"""6 parts words, as a space does."""
-
-
-@pytest.mark.parametrize("beam_size", [1, 2, 5])
-def test_hard_terms_always_stand_in_the_text(beam_size: int) -> None:
-    asked = cases(seed=beam_size, count=40)
-    config = SearchConfig(beam_size=beam_size, max_length=3)
-    for one, hypotheses in zip(asked, found(asked, config, 1), strict=True):
-        assert fits(hypotheses[0].ids, one), (one, hypotheses)
-        assert hypotheses[0].score > -math.inf
+def test_terms_go_before_what_may_not_be_repeated() -> None:
+    twice = [Asked(1, terms=(Term(((4,),), times=2),)), Asked(2, terms=(Term(((5, 6, 5, 6),)),))]
+    for size in (1, 2):
+        config = SearchConfig(beam_size=3, max_length=8, no_repeat_ngram=size)
+        for one, hypotheses in zip(twice, found(twice, config, 3), strict=True):
+            assert all(fits(some.ids, one) for some in hypotheses), hypotheses
+            rest = [[token for token in some.ids if token == 6] for some in hypotheses]
+            assert size > 1 or one.number == 2 or all(len(others) < 2 for others in rest)
 
 
 def test_terms_need_a_beam() -> None:
