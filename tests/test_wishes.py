@@ -11,13 +11,13 @@ from seq2seq import config as configuration
 from seq2seq.data.pairs.corpus import Corpus
 from seq2seq.errors import ConfigError, DataError
 from seq2seq.search.config import SearchConfig
+from seq2seq.tasks.translation.borders import is_border
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.glossary import Glossary
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translator import Translator
 from seq2seq.tasks.translation.wish_files import WishFiles
 from seq2seq.tasks.translation.wishes import Wishes, spellings, words_of
-from seq2seq.text.borders import in_word
 from seq2seq.text.tokenizers import TOKENIZERS
 
 PAIRS = [
@@ -27,6 +27,7 @@ PAIRS = [
     ("ein kleiner Hund", "a small dog-house"),
     ("eine Katze", "the cat sat"),
     ("Katzen überall", "cats and über-cats everywhere"),
+    ("ein Hund 狗", "一只大狗跑 cats"),
 ] * 4
 TEXTS = [source for source, _ in PAIRS[:6]]
 SMALL = {"unigram": 300, "bpe": 300}
@@ -51,8 +52,8 @@ def translator_of(tokenizer: str, turned: bool = False) -> Translator:
 def stands(phrase: str, text: str) -> bool:
     """Tells whether a phrase stands in a text as whole words."""
     return any(
-        not (found.start() and in_word(text[found.start() - 1]) and in_word(phrase[0]))
-        and not (text[found.end() :] and in_word(text[found.end()]) and in_word(phrase[-1]))
+        (not found.start() or is_border(text[found.start() - 1], phrase[0]))
+        and (not text[found.end() :] or is_border(phrase[-1], text[found.end()]))
         for found in re.finditer(re.escape(phrase), text)
     )
 
@@ -79,6 +80,20 @@ def test_phrases_stand_in_translations_as_whole_words(tokenizer: str, turned: bo
         assert alone.text == one.text
 
 
+@pytest.mark.parametrize("tokenizer", ["unigram", "bpe", "char", "byte"])
+def test_phrases_of_scripts_without_spaces(tokenizer: str) -> None:
+    translator = translator_of(tokenizer)
+    terms = [["狗"], ["大狗"], ["狗", "cats"], ["只", "一"], [], ["狗跑", "dog"]]
+    found = translator(TEXTS, wishes=Wishes(terms=terms), beam_size=2)
+    for listed, one in zip(terms, found, strict=True):
+        assert all(stands(term, one.text) for term in listed), (listed, one.text)
+    target = translator.pipelines.target
+    if tokenizer != "byte":  # a byte alone does not tell the script of its letter
+        last, dog = target.encode("a狗")[0]
+        assert (dog,) in spellings(target, "狗")
+        assert words_of(target).part(last, dog)
+
+
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_translations_begin_with_their_prefix(tokenizer: str) -> None:
     translator = translator_of(tokenizer)
@@ -99,7 +114,7 @@ def test_what_writes_from_the_end_takes_no_prefix() -> None:
 def test_borders_are_those_of_the_text(tokenizer: str) -> None:
     target = translator_of(tokenizer).pipelines.target
     words = words_of(target)
-    for _, text in PAIRS[:6]:
+    for _, text in PAIRS[:7]:
         ids = target.encode(text)[0]
         for at in range(1, len(ids)):
             [before], [whole] = target.decode([ids[:at]]), target.decode([ids[: at + 1]])
@@ -110,8 +125,8 @@ def test_borders_are_those_of_the_text(tokenizer: str) -> None:
                 or whole == before
             ):
                 continue  # in the middle of a letter
-            inside = in_word(before[-1]) and in_word(whole[len(before)])
-            assert words.part(ids[at - 1], ids[at]) != inside, (before, whole)
+            border = is_border(before[-1], whole[len(before)])
+            assert words.part(ids[at - 1], ids[at]) == border, (before, whole)
 
 
 def test_a_phrase_is_spelt_at_the_beginning_and_after_a_word() -> None:
@@ -130,6 +145,53 @@ def test_a_glossary_finds_whole_words_and_the_longest() -> None:
     ]
     assert glossary.found("hund A/C") == [("air",)]
     assert Glossary(terms, ignore_case=True).found("HUND a/c") == [("dog",), ("air",)]
+
+
+@pytest.mark.parametrize(
+    ("term", "text", "stands"),
+    [
+        ("狗", "一只大狗跑", True),
+        ("Python", "我喜歡Python。", True),
+        ("หมา", "หมาวิ่ง", True),
+        ("हिन्द", "हिन्दी है", False),
+        ("می", "می\u200cخواهم", False),
+        ("개", "개가", False),
+        (".NET", "ASP.NET", True),
+        ("C++", "in C++ und C++17", True),
+        ("Käse", "Ka\u0308se", True),
+        ("Ka\u0308se", "Käse", True),
+        ("Kas", "Ka\u0308se", False),
+        ("großer  Hund", "großer\tHund", True),
+        ("homme", "l’homme", True),
+        ("x_1", "x_12", False),
+    ],
+)
+def test_where_terms_stand_in_a_source(term: str, text: str, stands: bool) -> None:
+    assert Glossary({term: ("it",)}).found(text) == [("it",)] * stands
+    assert Glossary({term: ("it",)}, ignore_case=True).found(text) == [("it",)] * stands
+
+
+@pytest.mark.parametrize(
+    ("term", "text", "stands"),
+    [
+        ("straße", "STRASSE", True),
+        ("STRASSE", "Große Straße", True),
+        ("ΣΑΣ", "σας", True),
+        ("istanbul", "İstanbul", False),
+        ("İSTANBUL", "İstanbul", True),
+        ("s", "ß", False),
+    ],
+)
+def test_terms_without_their_case(term: str, text: str, stands: bool) -> None:
+    assert Glossary({term: ("it",)}, ignore_case=True).found(text) == [("it",)] * stands
+
+
+def test_a_term_that_is_written_alike_goes_before_others() -> None:
+    terms = {"Morgen": ("morning",), "morgen": ("tomorrow",)}
+    glossary = Glossary(terms, ignore_case=True)
+    assert glossary.found("morgen") == [("tomorrow",)]
+    assert glossary.found("Morgen, morgen") == [("morning",), ("tomorrow",)]
+    assert glossary.found("MORGEN") == [("morning",)]
 
 
 def test_a_glossary_is_read_from_a_file(tmp_path: Path) -> None:
@@ -165,11 +227,11 @@ def test_what_is_no_glossary(tmp_path: Path, content: str, message: str) -> None
 
 def test_soft_terms_are_no_obligation() -> None:
     translator = translator_of("word")
-    wishes = Wishes(terms=[["cats"]])
+    wishes = Wishes(terms=[["the big dog runs"]])
     never = SearchConfig(max_length=3, terms="soft", term_bonus=0.0)
     always = SearchConfig(max_length=6, terms="soft", term_bonus=1000.0)
-    assert not stands("cats", translator(TEXTS[0], search=never, wishes=wishes)[0].text)
-    assert stands("cats", translator(TEXTS[0], search=always, wishes=wishes)[0].text)
+    assert not stands("the big dog runs", translator(TEXTS[0], search=never, wishes=wishes)[0].text)
+    assert stands("the big dog runs", translator(TEXTS[0], search=always, wishes=wishes)[0].text)
 
 
 def test_a_term_that_cannot_be_written_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

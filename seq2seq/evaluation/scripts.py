@@ -42,7 +42,7 @@ def script_of(texts: Iterable[str]) -> str | None:
     letters: Counter[str | None] = Counter()
     for character, times in Counter(chain.from_iterable(texts)).items():
         if character.isalpha():
-            letters[_script(character)] += times
+            letters[script_of_letter(character)] += times
     total = letters.total()
     del letters[None]
     if letters[KANA] * KANA_SHARE >= letters[KANA] + letters[HAN]:
@@ -52,7 +52,7 @@ def script_of(texts: Iterable[str]) -> str | None:
 
 
 @cache
-def _script(letter: str) -> str | None:
+def script_of_letter(letter: str) -> str | None:
     """Returns the script of a letter; half a letter wide, or squeezed into a square, it is one."""
     name = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "")
     return next((script for script, starts in SCRIPTS.items() if name.startswith(starts)), None)

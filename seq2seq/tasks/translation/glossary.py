@@ -1,6 +1,6 @@
 """A glossary: which terms of the target must stand for those of the source."""
 
-import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seq2seq.data.files import is_blank, read_lines
 from seq2seq.errors import DataError, as_path, require_kind
+from seq2seq.tasks.translation.borders import is_border
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Glossary:
         for number, line in enumerate(read_lines(path), 1):
             if is_blank(line):
                 continue
-            source, *targets = (term.strip() for term in line.split("\t"))
+            source, *targets = map(tidy, line.split("\t"))
             targets = [target for target in targets if target]
             if not source or not targets:
                 raise DataError(
@@ -58,21 +59,53 @@ class Glossary:
         """Returns the target terms of each term that stands in a source, as whole words.
 
         The leftmost first, of those that begin at one place the longest; no two overlap. A term
-        that stands there twice counts once.
+        that stands there twice counts once. Where case is ignored, one that is written as it stands
+        there goes before others.
         """
-        matches = dict.fromkeys(self._key(match[0]) for match in self._pattern.finditer(text))
-        return [self._by_key[key] for key in matches]
+        text = tidy(text)
+        folded = self._fold(text)
+        owners = [place for place, sign in enumerate(text) for _ in self._fold(sign)]
+        found: dict[str, tuple[str, ...]] = {}
+        place = 0
+        while place < len(folded):
+            end = self._end(folded, place)
+            if end:
+                written = text[owners[place] : owners[end - 1] + 1]
+                terms = self._terms[folded[place:end]]
+                source = written if written in terms else next(iter(terms))
+                found[source] = terms[source]
+            place = end or place + 1
+        return list(found.values())
 
-    def _key(self, term: str) -> str:
-        return term.casefold() if self.ignore_case else term
+    def _end(self, text: str, place: int) -> int:
+        """Returns where the longest term that begins at a place of a text ends; 0: none does."""
+        if not _is_between(text, place):
+            return 0
+        ends = (place + length for length in self._lengths if place + length <= len(text))
+        matches = (end for end in ends if text[place:end] in self._terms)
+        return next((end for end in matches if _is_between(text, end)), 0)
+
+    def _fold(self, text: str) -> str:
+        return text.casefold() if self.ignore_case else text
 
     @cached_property
-    def _by_key(self) -> dict[str, tuple[str, ...]]:
-        return {self._key(source): targets for source, targets in self.terms.items()}
+    def _terms(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The terms by how they are compared, and then by how they are written."""
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for source, targets in self.terms.items():
+            found.setdefault(self._fold(tidy(source)), {})[tidy(source)] = targets
+        return found
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        longest = sorted(self.terms, key=len, reverse=True)
-        any_term = "|".join(map(re.escape, longest))
-        flags = re.IGNORECASE if self.ignore_case else re.NOFLAG
-        return re.compile(rf"(?<!\w)(?:{any_term})(?!\w)", flags)
+    def _lengths(self) -> list[int]:
+        return sorted(set(map(len, self._terms)) - {0}, reverse=True)
+
+
+def tidy(text: str) -> str:
+    """Returns a text whose white space and composed letters can be compared with another's."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _is_between(text: str, place: int) -> bool:
+    """Tells whether no word goes on at a place of a text."""
+    return place in (0, len(text)) or is_border(text[place - 1], text[place])

@@ -10,15 +10,15 @@ from seq2seq.errors import DataError, as_list, as_texts, require, require_kind
 from seq2seq.search.asked import Asked, Term, Words
 from seq2seq.search.config import SearchConfig
 from seq2seq.symbols import UNK
+from seq2seq.tasks.translation.borders import borders, is_border
 from seq2seq.tasks.translation.copying import Copying
 from seq2seq.tasks.translation.glossary import Glossary
-from seq2seq.text.borders import borders
 from seq2seq.text.pipeline import Pipeline
 
 log = logging.getLogger("seq2seq")
 GivenT = TypeVar("GivenT")
 CARRIER = "a"
-"""Stands before a phrase to see how it is spelt after another word."""
+"""Stands before a phrase to see how it is spelt after another word, or right after a letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +114,15 @@ def words_of(target: Pipeline) -> Words:
 def spellings(target: Pipeline, phrase: str) -> tuple[tuple[int, ...], ...]:
     """Returns the tokens that a phrase may be, where a text begins and after another word.
 
-    None where the vocabulary lacks what it needs.
+    Also those right after a letter, where no word goes on from that to the phrase. None where the
+    vocabulary lacks what it needs.
     """
     plain = replace(target, reversed=False)
-    carrier, first, after = plain.encode([CARRIER, phrase, f"{CARRIER} {phrase}"])
-    ways = [first]
-    if after[: len(carrier)] == carrier:
-        ways.append(after[len(carrier) :])
+    glued = phrase and is_border(CARRIER, phrase[0])
+    contexts = (f"{CARRIER} {phrase}", *([f"{CARRIER}{phrase}"] if glued else []))
+    carrier, first, *others = plain.encode([CARRIER, phrase, *contexts])
+    same = (way for way in others if way[: len(carrier)] == carrier)
+    ways = [first, *(way[len(carrier) :] for way in same)]
     if target.reversed:
         ways = [way[::-1] for way in ways]
     return tuple(dict.fromkeys(tuple(way) for way in ways if way and UNK not in way))

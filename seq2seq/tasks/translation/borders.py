@@ -1,4 +1,4 @@
-"""Where words begin and end among tokens, whatever the tokenizer."""
+"""Where words begin and end: in texts, and among tokens, whatever the tokenizer."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from seq2seq.evaluation.scripts import HANGUL, script_of_letter
 from seq2seq.symbols import EOS
 from seq2seq.text.pipeline import Pipeline
 
@@ -15,9 +16,30 @@ BROKEN = "\N{REPLACEMENT CHARACTER}"
 """What decoding makes of a part of a letter."""
 
 
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
 def in_word(sign: str) -> bool:
     """Tells whether a character belongs to words: letters, digits, and marks upon them."""
-    return sign.isalnum() or sign in ("_", BROKEN) or unicodedata.category(sign)[0] == "M"
+    return sign.isalnum() or sign in ("_", BROKEN, *JOINERS) or _mark(sign)
+
+
+def is_border(before: str, after: str) -> bool:
+    """Tells whether no word goes on from one character to the next.
+
+    Letters of a script without spaces are words by themselves: what is a word there, readers know.
+    """
+    if not (in_word(before) and in_word(after)):
+        return True
+    return not _mark(after) and (_unspaced(before) or _unspaced(after))
+
+
+def _mark(sign: str) -> bool:
+    return unicodedata.category(sign)[0] == "M"
+
+
+def _unspaced(sign: str) -> bool:
+    return script_of_letter(sign) not in (None, HANGUL)
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,7 @@ def borders(pipeline: Pipeline) -> Borders:
     ids = range(EOS + 1, len(pipeline))
     alone = pipeline.decode([[token] for token in ids])
     letters = [
-        token for token, text in zip(ids, alone, strict=True) if text.strip() and _all_letters(text)
+        token for token, text in zip(ids, alone, strict=True) if text.strip() and _spaced(text)
     ]
     left, right = _one_word(pipeline, letters)
     specials = (True,) * (EOS + 1)
@@ -51,8 +73,8 @@ def borders(pipeline: Pipeline) -> Borders:
     return Borders((*specials, *opens), (*specials, *closes))
 
 
-def _all_letters(text: str) -> bool:
-    return all(map(in_word, text.strip()))
+def _spaced(text: str) -> bool:
+    return all(in_word(sign) and not _unspaced(sign) for sign in text.strip())
 
 
 def _one_word(pipeline: Pipeline, letters: Sequence[int]) -> tuple[int | None, int | None]:
@@ -76,4 +98,4 @@ def _border(first: str, both: str) -> bool:
     rest = both[len(first) :]
     if not first or not rest or not both.startswith(first):
         return not (first and rest) or BROKEN not in both
-    return not (in_word(first[-1]) and in_word(rest[0]))
+    return is_border(first[-1], rest[0])
