@@ -265,7 +265,7 @@ def test_files_beside_the_texts(tmp_path: Path) -> None:
     prefix, require = tmp_path / "prefix.txt", tmp_path / "require.tsv"
     prefix.write_text("a\n\nthe\n", encoding="utf-8")
     require.write_text("dog\tcats\n\nsat\n", encoding="utf-8")
-    files = WishFiles(str(prefix), str(require), Wishes())
+    files = WishFiles({"prefix": str(prefix), "require": str(require)}, Wishes())
     assert files.of(2) == Wishes(prefixes=["a", ""], terms=[["dog", "cats"], []])
     assert files.of(1) == Wishes(prefixes=["the"], terms=[["sat"]])
     with pytest.raises(DataError) as error:
@@ -274,4 +274,4 @@ def test_files_beside_the_texts(tmp_path: Path) -> None:
         f"--prefix: {prefix} has fewer lines than there are texts; each needs one, which may be "
         "empty"
     )
-    assert WishFiles(None, None, Wishes()).of(3) is None
+    assert WishFiles({"prefix": None}, Wishes()).of(3) is None

@@ -3,6 +3,7 @@
 import logging
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,10 @@ SEARCH = (
     "replace_unknown",
 )
 """Options that are settings of the search, besides the width of the beam."""
+TERMED = ("glossary", "require")
+"""Options that say what must stand in texts."""
+BESIDE = ("prefix", "require")
+"""Options with a line for each text."""
 COLUMNS = ("source_column", "target_column")
 """Options that say how ``--pairs`` is read."""
 
@@ -76,7 +81,7 @@ def translate(options: Namespace) -> None:
     piped = sys.stdin is None or not sys.stdin.isatty()
     interactive = options.files == ["-"] and not piped
     settings = given(options, ["n_best", "batch_size", "split", "language"])
-    wishes = WishFiles(options.prefix, options.require, _wishes(options))
+    wishes = WishFiles({name: getattr(options, name) for name in BESIDE}, _wishes(options))
     done, undrawn = 0, options.plot
     with (
         lines(options) as out,
@@ -93,6 +98,7 @@ def translate(options: Namespace) -> None:
             out.flush()
             bar.update(len(batch))
             done += len(batch)
+        wishes.require_end()
 
 
 def _refuse(options: Namespace) -> None:
@@ -101,9 +107,10 @@ def _refuse(options: Namespace) -> None:
         raise ConfigError(f"--n-best: must be at least 1, got {options.n_best}")
     if options.n_best > 1 and options.format == "text":
         raise ConfigError("--n-best: must be 1 where --format is text, or use --format jsonl")
-    if options.language and not options.split:
-        raise ConfigError("--language: must be left out where --split is not given")
+    if not options.split:
+        refuse(options, ["language"], "--split is not given")
     if options.split:
+        refuse(options, BESIDE, "--split is given")
         with as_options(options):
             splitter("")  # before the run is loaded
 
@@ -184,10 +191,13 @@ def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
 
 def refuse_columns(options: Namespace) -> None:
     """Raises a :class:`ConfigError` if columns are named where there is no ``--pairs``."""
-    for name in COLUMNS:
-        if getattr(options, name) is not None:
-            option = name.replace("_", "-")
-            raise ConfigError(f"--{option}: must be left out where --pairs is not given")
+    refuse(options, COLUMNS, "--pairs is not given")
+
+
+def refuse(options: Namespace, names: Sequence[str], where: str) -> None:
+    """Raises a :class:`ConfigError` if one of the options is given."""
+    for name in given(options, names):
+        raise ConfigError(f"--{name.replace('_', '-')}: must be left out where {where}")
 
 
 def pairs_config(options: Namespace, config: TranslationConfig) -> CorpusConfig:
@@ -239,18 +249,31 @@ def _settings(options: Namespace, search: SearchConfig) -> SearchConfig:
         settings["strategy"] = "diverse"
     wide = search.beam_size if options.beam_size is None else options.beam_size
     chosen = replace(search, **settings, **_drawing(options, search), beam_size=wide)
-    if options.candidates is not None and chosen.mbr == "none":
-        raise ConfigError("--candidates: must be left out where --mbr is not given")
+    if chosen.mbr == "none":
+        refuse(options, ["candidates"], "--mbr is not given")
+    if chosen.strategy != "diverse":
+        refuse(options, ["diversity"], "--groups is not given")
+    _refuse_terms(options, chosen)
     return chosen
+
+
+def _refuse_terms(options: Namespace, search: SearchConfig) -> None:
+    """Raises a :class:`ConfigError` if options of terms do not go with the search, or others."""
+    if search.terms == "hard":
+        refuse(options, ["term_bonus"], "--terms is not soft")
+    if not given(options, TERMED):
+        refuse(options, ["terms"], "there is no --glossary and no --require")
+    for name in ("groups", "sample"):
+        if getattr(options, name):
+            refuse(options, TERMED, f"--{name} is given")
 
 
 def _refuse_sampling(options: Namespace) -> None:
     """Raises a :class:`ConfigError` if it is said how to draw where nothing is drawn."""
-    if options.sample and options.groups is not None:
-        raise ConfigError("--groups: must be left out where --sample is given")
-    for name in () if options.sample else given(options, (*SAMPLING, "seed")):
-        option = name.replace("_", "-")
-        raise ConfigError(f"--{option}: must be left out where --sample is not given")
+    if options.sample:
+        refuse(options, ["groups"], "--sample is given")
+    if not options.sample:
+        refuse(options, (*SAMPLING, "seed"), "--sample is not given")
 
 
 def _drawing(options: Namespace, search: SearchConfig) -> dict[str, Any]:
@@ -267,8 +290,8 @@ def _drawing(options: Namespace, search: SearchConfig) -> dict[str, Any]:
 
 def _wishes(options: Namespace) -> Wishes:
     """Returns what is asked of all texts."""
-    if options.dictionary is not None and not options.replace_unknown:
-        raise ConfigError("--dictionary: must be left out where --replace-unknown is not given")
+    if not options.replace_unknown:
+        refuse(options, ["dictionary"], "--replace-unknown is not given")
     return Wishes(
         glossary=_glossary(options),
         dictionary=read_dictionary(options.dictionary) if options.dictionary else None,
@@ -279,7 +302,6 @@ def _wishes(options: Namespace) -> Wishes:
 def _glossary(options: Namespace) -> Glossary | None:
     """Reads the glossary that is named, if one is."""
     if options.glossary is None:
-        if options.ignore_case:
-            raise ConfigError("--ignore-case: must be left out where --glossary is not given")
+        refuse(options, ["ignore_case"], "--glossary is not given")
         return None
-    return Glossary.read(options.glossary, ignore_case=options.ignore_case)
+    return Glossary.read(options.glossary, ignore_case=bool(options.ignore_case))

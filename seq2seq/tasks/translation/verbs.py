@@ -39,7 +39,9 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--glossary", metavar="FILE", help="source term, tab, target term a line: the latter stand"
     )
-    parser.add_argument("--ignore-case", action="store_true", help="of the glossary's source terms")
+    parser.add_argument(
+        "--ignore-case", action="store_true", default=None, help="of the glossary's source terms"
+    )
     parser.add_argument(
         "--terms",
         choices=("hard", "soft"),

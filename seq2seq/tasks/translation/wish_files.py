@@ -1,6 +1,6 @@
 """Files beside the texts that are translated: a line for each, and a glossary for all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -12,13 +12,13 @@ from seq2seq.tasks.translation.wishes import Wishes
 class WishFiles:
     """What is asked of texts that arrive one after the other; each call takes the next lines."""
 
-    def __init__(self, prefix: str | None, require: str | None, always: Wishes) -> None:
-        """``prefix`` has a beginning a line, ``require`` phrases that tabs part.
+    def __init__(self, names: Mapping[str, str | None], always: Wishes) -> None:
+        """Of the files, ``prefix`` has a beginning a line, ``require`` phrases that tabs part.
 
         ``always`` is asked of every text.
         """
-        self.names = {"--prefix": prefix, "--require": require}
-        self.lines = {key: read_lines(name) for key, name in self.names.items() if name is not None}
+        self.names = {key: name for key, name in names.items() if name is not None}
+        self.lines = {key: read_lines(name) for key, name in self.names.items()}
         self.always = always
 
     def of(self, count: int) -> Wishes | None:
@@ -30,18 +30,24 @@ class WishFiles:
         if not self.lines and self.always == Wishes():
             return None
         taken = {key: self._taken(key, lines, count) for key, lines in self.lines.items()}
-        required = taken.get("--require")
+        required = taken.get("require")
         terms = None if required is None else [phrases(line) for line in required]
-        return replace(self.always, prefixes=taken.get("--prefix"), terms=terms)
+        return replace(self.always, prefixes=taken.get("prefix"), terms=terms)
 
     def _taken(self, key: str, lines: Iterator[str], count: int) -> list[str]:
         found = list(islice(lines, count))
         if len(found) < count:
             raise DataError(
-                f"{key}: {self.names[key]} has fewer lines than there are texts; each needs one, "
+                f"--{key}: {self.names[key]} has fewer lines than there are texts; each needs one, "
                 "which may be empty"
             )
         return found
+
+    def require_end(self) -> None:
+        """Raises a :class:`DataError` if a file has more lines than there were texts."""
+        for key, lines in self.lines.items():
+            if next(lines, None) is not None:
+                raise DataError(f"--{key}: {self.names[key]} has more lines than there are texts")
 
 
 def phrases(line: str) -> list[str]:
