@@ -21,11 +21,6 @@ class Term:
     times: int = 1
     """How often it must stand there: at so many places one of its spellings ends."""
 
-    @property
-    def cost(self) -> int:
-        """The tokens of the shortest spelling, and one that may have to stand before it."""
-        return 1 + min(map(len, self.spellings))
-
 
 @dataclass(frozen=True)
 class Words:
@@ -63,7 +58,16 @@ class Asked:
     @property
     def least(self) -> int:
         """How many tokens there must be room for, one between two terms included."""
-        return len(self.prefix) + sum(term.times * term.cost for term in self.terms)
+        return len(self.prefix) + sum(term.times * self.cost(term) for term in self.terms)
+
+    def cost(self, term: Term) -> int:
+        """Returns how many tokens are enough for a term, wherever the text has come to.
+
+        Those of its shortest spelling that may begin anywhere; without such, those of its shortest,
+        and one before it that ends a word.
+        """
+        anywhere = [way for way in term.spellings if self.words is None or self.words.opens[way[0]]]
+        return min(map(len, anywhere)) if anywhere else 1 + min(map(len, term.spellings))
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,9 @@ class SearchConfig:
     """Of `diverse`: nats that a token is worth less for each time that an earlier group has just
     taken it (Vijayakumar et al. 2018)."""
     terms: Annotated[str, OneOf(TERMS)] = "hard"
-    """Whether terms that are asked for must stand in a text, or count `term_bonus`."""
+    """Whether terms that are asked for must stand in a text, or are worth `term_bonus`."""
     term_bonus: float = 5.0
-    """Nats that each term is worth, where `terms` is `soft`."""
+    """Where `terms` is `soft`: nats that a text loses for each term that it lacks."""
     min_length: int = 0
     """Least tokens of a hypothesis."""
     max_length: int = 0

@@ -68,6 +68,12 @@ class Start(Generic[MemoryT, StateT]):
     asked: Sequence[Asked]
     """What is asked of each text."""
 
+    def select(self, rows: Int[Tensor, "R"]) -> "Start[MemoryT, StateT]":
+        """Returns where a search of the given texts begins."""
+        asked = [self.asked[row] for row in rows.tolist()]
+        memory, state = selected(self.memory, rows), self.state.select(rows)
+        return Start(memory, state, self.bounds.select(rows), asked)
+
 
 @torch.inference_mode()
 def begin(

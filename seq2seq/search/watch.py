@@ -24,20 +24,24 @@ class Progress(NamedTuple):
 class Watch:
     """Follows the hypotheses of one text; what it knows of a prefix is not worked out again.
 
-    A term is reckoned to cost the tokens of its shortest spelling, and one more that may have to
-    stand between it and the word before. Tokens that no term has are told apart only by where they
-    part words, so that few answers have to be worked out.
+    Tokens that no term has are told apart only by where they part words, so that few answers have
+    to be worked out.
     """
 
     def __init__(self, asked: Asked) -> None:
         self.terms, self.words = asked.terms, asked.words
-        self.costs = [term.cost for term in self.terms]
-        self.separators = self.words.separators if self.words is not None else ()
+        self.costs = [asked.cost(term) for term in self.terms]
+        self.separators = self.words.separators if self._parts_first() else ()
         self._own = {token for term in self.terms for way in term.spellings for token in way}
         self._kinds: dict[tuple[bool, bool], int] = {}
         self._after, self._left = cache(self._worked_out), cache(self._reckoned)
         self._nearer = cache(self._looked_up)
         self._known: dict[tuple[int, ...], Progress] = {(BOS,): Progress((0,) * len(self.terms))}
+
+    def _parts_first(self) -> bool:
+        """Tells whether a word may have to end before a term can begin in any spelling."""
+        costs = zip(self.terms, self.costs, strict=True)
+        return any(cost > min(map(len, term.spellings)) for term, cost in costs)
 
     def progress(self, prefix: tuple[int, ...]) -> Progress:
         """Returns how far a text, its start symbol first, has come."""
@@ -65,9 +69,9 @@ class Watch:
         begun += [place for place, first in self._beginnings(met, last) if first == token]
         return Progress(tuple(met), tuple(begun))
 
-    def complete(self, progress: Progress) -> bool:
-        """Tells whether a text has all its terms, and nothing but a whole word after them."""
-        return progress.met == tuple(term.times for term in self.terms)
+    def lacking(self, progress: Progress) -> int:
+        """Returns how many terms a text lacks, each as often as it is asked for."""
+        return sum(term.times for term in self.terms) - sum(progress.met)
 
     def left(self, progress: Progress, last: int) -> int:
         """Returns how many tokens are enough to meet the terms that a text still lacks."""

@@ -102,8 +102,8 @@ def test_soft_terms_are_worth_their_bonus(bonus: float) -> None:
     config = replace(WIDE, terms="soft", term_bonus=bonus, max_length=5, beam_size=400)
 
     def worth(ids: Ids, score: float) -> float:
-        met = sum(times(ids, term, None) > 0 for term in terms)
-        return score + float(bonus * met / (len(ids) + 1) ** config.length_penalty)
+        missing = sum(times(ids, term, None) == 0 for term in terms)
+        return score - float(bonus * missing / (len(ids) + 1) ** config.length_penalty)
 
     expected = [(ids, worth(ids, score)) for ids, score in all_hypotheses(1, config)]
     expected.sort(key=lambda one: -one[1])
@@ -134,6 +134,23 @@ def test_terms_go_before_what_may_not_be_repeated() -> None:
             assert all(fits(some.ids, one) for some in hypotheses), hypotheses
             rest = [[token for token in some.ids if token == 6] for some in hypotheses]
             assert size > 1 or one.number == 2 or all(len(others) < 2 for others in rest)
+
+
+@pytest.mark.parametrize("mode", ["hard", "soft"])
+def test_texts_whose_terms_stand_anyway_are_left_as_they_are(mode: str) -> None:
+    config = SearchConfig(beam_size=3, max_length=6, terms=mode)
+    plain = found([Asked(number) for number in range(30)], config, 1)
+    asked = [
+        Asked(number, terms=(Term((best.ids[:2],)), Term(((5, 5, 5, 5), best.ids[-1:]))))
+        for number, (best,) in enumerate(plain)
+        if best.ids
+    ]
+    assert len(asked) > 10
+    for one, (best,) in zip(asked, found(asked, config, 1), strict=True):
+        assert shown([best]) == [(some.ids, some.score) for some in plain[one.number]]
+    for some in found(asked, config, 3):
+        assert len({one.ids for one in some}) == len(some)
+        assert some == sorted(some, key=lambda one: -one.score)
 
 
 def test_terms_need_a_beam() -> None:

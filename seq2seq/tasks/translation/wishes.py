@@ -19,6 +19,8 @@ log = logging.getLogger("seq2seq")
 GivenT = TypeVar("GivenT")
 CARRIER = "a"
 """Stands before a phrase to see how it is spelt after another word, or right after a letter."""
+SIGNS = "-("
+"""Stand between the two to see how it is spelt right after a sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,17 +114,21 @@ def words_of(target: Pipeline) -> Words:
 
 @lru_cache(maxsize=2**16)
 def spellings(target: Pipeline, phrase: str) -> tuple[tuple[int, ...], ...]:
-    """Returns the tokens that a phrase may be, where a text begins and after another word.
+    """Returns the tokens that a phrase may be: where a text begins, and after another word.
 
-    Also those right after a letter, where no word goes on from that to the phrase. None where the
-    vocabulary lacks what it needs.
+    Also those right after a sign, and after a letter where no word goes on from that to the phrase.
+    None where the vocabulary lacks what it needs.
     """
     plain = replace(target, reversed=False)
-    glued = phrase and is_border(CARRIER, phrase[0])
-    contexts = (f"{CARRIER} {phrase}", *([f"{CARRIER}{phrase}"] if glued else []))
-    carrier, first, *others = plain.encode([CARRIER, phrase, *contexts])
-    same = (way for way in others if way[: len(carrier)] == carrier)
-    ways = [first, *(way[len(carrier) :] for way in same)]
+    before = [CARRIER] * bool(phrase and is_border(CARRIER, phrase[0]))
+    before += [f"{CARRIER}{sign}" for sign in SIGNS] * bool(words_of(target).separators)
+    texts = [f"{CARRIER} {phrase}", *(f"{one}{phrase}" for one in before)]
+    starts = plain.encode([CARRIER, *before])
+    first, *others = plain.encode([phrase, *texts])
+    pairs = zip(starts, others, strict=True)
+    ways = [first, *(way[len(start) :] for start, way in pairs if way[: len(start)] == start)]
+    said = [text.strip() for text in plain.decode(ways)]
+    ways = [way for way, text in zip(ways, said, strict=True) if text == said[0]]
     if target.reversed:
         ways = [way[::-1] for way in ways]
     return tuple(dict.fromkeys(tuple(way) for way in ways if way and UNK not in way))
