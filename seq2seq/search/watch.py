@@ -31,7 +31,8 @@ class Watch:
     def __init__(self, asked: Asked) -> None:
         self.terms, self.words = asked.terms, asked.words
         self.costs = [asked.cost(term) for term in self.terms]
-        self.separators = self.words.separators if self._parts_first() else ()
+        first = self.words if self._parts_first() else None
+        self.separators = first.separators if first is not None else ()
         self._own = {token for term in self.terms for way in term.spellings for token in way}
         self._kinds: dict[tuple[bool, bool], int] = {}
         self._after, self._left = cache(self._worked_out), cache(self._reckoned)

@@ -34,6 +34,7 @@ from seq2seq.models.seq2seq import (
 from seq2seq.nn.decoder import DecoderConfig
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.nn.recurrent import RecurrentConfig
+from seq2seq.search.asked import Asked, Term
 from seq2seq.search.config import SamplingConfig, SearchConfig
 from seq2seq.search.strategies import search as search_for
 from seq2seq.symbols import BOS, EOS, PAD
@@ -53,6 +54,7 @@ from tests.benchmarks.flops import TRAINING, pair_flops, token_flops
 from tests.benchmarks.timing import PROBE, Part, Rate, Work, gemm, rates, rounds, shown
 
 BASELINE = "baseline"
+BEAM = "beam of 5"
 SAME = "LSTM, the baseline's architecture"
 TRIED: tuple[tuple[str, str, bool, str], ...] = (
     ("LSTM", "lstm", False, "float32"),
@@ -553,6 +555,54 @@ def searching(
     return search
 
 
+# --- what is asked of texts
+
+
+def decoding(options: Options) -> Part:
+    """Measures what each way to search costs beside beam search, with random weights.
+
+    No text has its terms by chance, so each is searched for twice.
+    """
+    vocab = options.vocabulary + EOS + 1
+    model = build_seq2seq(reference(options), vocab, vocab).eval().fold("float32")
+    source = random_ids(vocab, min(options.sentences, BATCH), FORCED)
+    count = len(source.lengths)
+    phrases = random_ids(vocab, 3 * count, 2).values.tolist()
+    plain = SearchConfig(beam_size=5, min_length=FORCED, max_length=FORCED)
+    drawn = replace(plain, strategy="sampling")
+
+    def asked(of: Callable[[int], Asked]) -> list[Asked]:
+        return [of(number) for number in range(count)]
+
+    def with_terms(number: int, terms: int) -> Asked:
+        own = phrases[number * 3 :][:terms]
+        return Asked(number, terms=tuple(Term((tuple(one),)) for one in own))
+
+    ways: dict[str, tuple[SearchConfig, list[Asked]]] = {
+        BEAM: (plain, asked(Asked)),
+        "prefix": (plain, asked(lambda number: Asked(number, tuple(phrases[number])))),
+        "coverage penalty": (replace(plain, coverage_penalty=0.2), asked(Asked)),
+        "diverse, 5 groups": (replace(plain, strategy="diverse", groups=5), asked(Asked)),
+        "1 term": (plain, asked(lambda number: with_terms(number, 1))),
+        "3 terms": (plain, asked(lambda number: with_terms(number, 3))),
+        "sampling": (drawn, asked(Asked)),
+    }
+    works = {name: looking(model, source, *way) for name, way in ways.items()}
+    note = f"RANDOM weights, sources of {FORCED} tokens, ids to ids"
+    return Part(rates=rates(rounds(works, options.repetitions), "sentences", BEAM), notes=[note])
+
+
+def looking(
+    model: FoldedSeq2Seq, source: Padded, config: SearchConfig, asked: Sequence[Asked]
+) -> Work:
+    """Returns the work of searching a batch."""
+
+    def work(number: int) -> float:
+        return float(len(search_for(model, source, config, 1, asked)))
+
+    return work
+
+
 # --- generating
 
 
@@ -675,6 +725,7 @@ PARTS: Mapping[str, Callable[[Options], Part]] = {
     "characters": characters,
     "beam": beam,
     "greedy": greedy,
+    "decoding": decoding,
     "generation": generation,
     "tokenization": tokenization,
     "start-up": start_up,

@@ -113,7 +113,7 @@ def test_files_are_compared_variant_by_variant(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["training", "characters", "tokenization", "probe"])
+@pytest.mark.parametrize("name", ["training", "characters", "tokenization", "decoding", "probe"])
 def test_a_part_comes_back_whole(name: str) -> None:
     part = Part.from_json(json.loads(here(name, json.dumps(asdict(TINY)))))
     assert all(rate.least > 0 for rate in part.rates.values())
