@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 LAZY = {
     "__init__": {"importlib"},
     "cli.main": {"logging", "traceback"},
+    "data.pairs.rules": {"seq2seq.data.pairs.repeats"},
     "data.tables": {"datasets"},
     "data.wmt": {"sacrebleu.dataset.wmt_xml"},
     "evaluation.plots.style": {"matplotlib", "matplotlib.font_manager", "matplotlib.figure"},

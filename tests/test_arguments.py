@@ -18,7 +18,8 @@ from seq2seq.evaluation.mistakes import find_mistakes
 from seq2seq.nn.linear import SearchPrecision
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import Use, named
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from tests.strange import ARGUMENTS, OWN, in_a_child, public
 from tests.tiny import PAIRS, TEXTS, TINY, answers, frame, train_tiny
 

@@ -28,7 +28,8 @@ from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.tasks.language_model.generator import FIXED_ROWS, Generator
 from seq2seq.tasks.language_model.surprisal import Surprisal
 from seq2seq.tensors import Step, TextBatch
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from tests.full_memory import full_above
 
 TEXT = "the cat sat on the mat. the dog ran, and the cow sang.\n"

@@ -20,7 +20,7 @@ from tests.test_cli import forget_log
 from tests.tiny import PAIRS, TEXTS, TINY, frame, train_tiny
 
 NO_PATHS = {
-    *("source_column", "target_column", "column", "split", "revision", "tags"),
+    *("source_column", "target_column", "column", "split", "revision", "tags", "symbols"),
     *("start_checkpoint", "freeze"),
     *(f"series.{role}" for role in ("target", "past", "future", "static", "categorical")),
     *("series.time", "series.time_format", "series.id", "from", "until", "frequency", "timezone"),
@@ -84,8 +84,10 @@ def test_the_home_folder_stands_in_every_path_of_a_configuration(
         extra |= {"data.test.source": "x"} if key == "data.test.target" else {}
         if key.startswith(("data.train.", "data.valid.")):
             continue  # as those of data.test
-        side = key.rpartition(".model_file")[0]
-        extra |= {f"{side}.tokenizer": "bpe"} if side else {}
+        side, _, name = key.rpartition(".")
+        extra |= {f"{side}.tokenizer": "bpe"} if name == "model_file" else {}
+        if name == "vocabulary_file":
+            extra |= {f"{side}.tokenizer": "subword-nmt", f"{side}.model_file": "codes"}
         config = configuration.from_mapping(kind, {**extra, key: value})
         found: Any = configuration.flatten(config)
         section, _, name = key.rpartition(".")

@@ -20,8 +20,8 @@ from seq2seq.tasks.translation.config import DataConfig, TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translation import Translation
 from seq2seq.tasks.translation.translator import Translator, _warn
-from seq2seq.text.pipeline import PipelineConfig
 from seq2seq.text.sentences import Splitter, in_sentences, splitter
+from seq2seq.text.settings import PipelineConfig
 
 PAIRS: list[Pair] = [
     (f"<2x> der satz {number} {'x ' * (number % 4)}.", f"sentence {number} .")

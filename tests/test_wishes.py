@@ -19,6 +19,7 @@ from seq2seq.tasks.translation.translator import Translator
 from seq2seq.tasks.translation.wish_files import WishFiles
 from seq2seq.tasks.translation.wishes import Wishes, spellings, words_of
 from seq2seq.text.tokenizers import TOKENIZERS
+from tests.codes import settings_of
 
 PAIRS = [
     ("ein Hund läuft", "a dog runs"),
@@ -30,12 +31,11 @@ PAIRS = [
     ("ein Hund 狗", "一只大狗跑 cats"),
 ] * 4
 TEXTS = [source for source, _ in PAIRS[:6]]
-SMALL = {"unigram": 300, "bpe": 300}
 
 
 @cache
 def translator_of(tokenizer: str, turned: bool = False) -> Translator:
-    side = {"tokenizer": tokenizer, "vocab_size": SMALL.get(tokenizer, 0)}
+    side = {"vocab_size": 0, **settings_of(tokenizer, 300)}
     sizes = {"cell": "gru", "hidden_size": 8}
     settings = {
         "source": side,

@@ -21,7 +21,8 @@ from seq2seq.tasks.console import as_options, print_scores
 from seq2seq.tasks.registry import TASKS
 from seq2seq.tasks.task import named, task_in
 from seq2seq.tasks.verb import Verb
-from seq2seq.text.pipeline import FILE, Pipeline, PipelineConfig
+from seq2seq.text.pipeline import FILE, Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.words import key_values
 
 

@@ -6,6 +6,8 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from gzip import GzipFile
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,7 +65,7 @@ def _is_standard_output(path: str) -> bool:
 
 @contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
-    """Opens where the output goes; a file appears only when it is whole.
+    """Opens where the output goes; a file appears only when it is whole, packed if named ``*.gz``.
 
     ``-``, and whatever standard output already is, is standard output.
 
@@ -81,11 +83,13 @@ def output(path: str | None) -> Iterator[TextIO]:
     special = final.exists() and not final.is_file()
     draft = final if special else final.with_name(f".tmp-{os.getpid()}-{final.name}")
     try:
-        file = draft.open("w", encoding="utf-8", newline="\n")
+        raw = draft.open("wb")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     try:
-        with file:
+        # Without a time and a name the same texts make the same file.
+        packed = GzipFile("", "wb", fileobj=raw, mtime=0) if path.endswith(".gz") else raw
+        with raw, TextIOWrapper(packed, encoding="utf-8", newline="\n") as file:
             yield file
         if not special:
             draft.replace(final)

@@ -6,7 +6,7 @@ from typing import Literal
 from seq2seq.tasks.task import Task
 from seq2seq.tasks.translation.config import TranslationConfig, ValidationConfig
 from seq2seq.tasks.translation.task import TASK as TRANSLATION
-from seq2seq.text.pipeline import PipelineConfig
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from seq2seq.errors import require
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.marks import MOST
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.text.subword import SubwordTokenizer
 from seq2seq.text.tokenizer import TextSource
 
@@ -20,9 +22,12 @@ def kept(earlier: Pipeline, config: PipelineConfig, key: str) -> Pipeline:
     """
     _require_same(earlier, config, key, "replaced")
     sampling = getattr(earlier.tokenizer, "sampling", 0.0)
-    tags, meant = list(earlier.vocabulary.tag_ids), list(config.tags)
     remedy = REMEDY.format("grown")
-    require(set(meant) == set(tags), f"{key}.tags", f"{tags}, {remedy}", meant)
+    for name, there, wanted in (
+        ("tags", list(earlier.vocabulary.tag_ids), list(config.tags)),
+        ("symbols", list(earlier.symbols), list(config.symbols)),
+    ):
+        require(set(wanted) == set(there), f"{key}.{name}", f"{there}, {remedy}", wanted)
     require(
         config.sampling == sampling, f"{key}.sampling", f"{sampling}, {remedy}", config.sampling
     )
@@ -48,7 +53,10 @@ def grown(
     """
     _require_same(earlier, config, key, "replaced")
     alone = Pipeline.train(config, texts, key=key, trim=trim, tokenizer=earlier.tokenizer)
-    return replace(alone, vocabulary=earlier.vocabulary.grown(alone.vocabulary))
+    vocabulary = earlier.vocabulary.grown(alone.vocabulary)
+    count = len(vocabulary.symbol_ids)
+    require(count <= MOST, f"{key}.symbols", f"at most {MOST}, those of before among them", count)
+    return replace(alone, vocabulary=vocabulary)
 
 
 def _require_same(earlier: Pipeline, config: PipelineConfig, key: str, other: str) -> None:

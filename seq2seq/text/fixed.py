@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, groupby
 from pathlib import Path
 from typing import ClassVar
 
 from seq2seq.errors import as_texts
 from seq2seq.text import storage
+from seq2seq.text.marks import JOINED, is_mark, parts
 from seq2seq.text.tokenizer import FILE, Tokenizer
 
 
@@ -20,6 +22,7 @@ class FixedTokenizer(ABC):
 
     kind: ClassVar[str]
     reversible: ClassVar[bool] = True
+    spaced: ClassVar[bool] = False
 
     @property
     def alphabet(self) -> tuple[str, ...] | None:
@@ -96,11 +99,19 @@ class ByteTokenizer(FixedTokenizer):
 
     def split(self, text: str) -> list[str]:
         """Returns one token per byte."""
-        return [self._tokens[byte] for byte in text.encode()]
+        try:
+            return [self._tokens[byte] for byte in text.encode()]
+        except UnicodeEncodeError:  # there are marks
+            rows = ([part] if is_mark(part) else self.split(part) for part in parts(text))
+            return list(chain.from_iterable(rows))
 
     def join(self, tokens: Sequence[str]) -> str:
         """Returns the text; U+FFFD where bytes are no UTF-8, and other tokens as they are."""
-        content = b"".join(self._bytes.get(token) or token.encode() for token in tokens)
+        try:
+            content = b"".join(self._bytes.get(token) or token.encode() for token in tokens)
+        except UnicodeEncodeError:
+            runs = groupby(tokens, is_mark)
+            return "".join("".join(run) if marks else self.join(list(run)) for marks, run in runs)
         return content.decode(errors="replace")
 
 
@@ -112,6 +123,7 @@ class SpaceTokenizer(FixedTokenizer):
     """
 
     kind = "space"
+    spaced = True
 
     def split(self, text: str) -> list[str]:
         """Returns what stands between the spaces; two spaces enclose an empty token."""
@@ -122,7 +134,7 @@ class SpaceTokenizer(FixedTokenizer):
         return " ".join(tokens)
 
 
-JOINER = "\uffed"
+JOINER = JOINED
 """Marks a punctuation token on the side where it touches its neighbour."""
 
 
@@ -172,6 +184,7 @@ class WordTokenizer(FixedTokenizer):
 
     kind = "word"
     reversible = False
+    spaced = True
 
     def split(self, text: str) -> list[str]:
         """Returns words and marks."""

@@ -13,7 +13,7 @@ MOST_WAITING = 16
 class GrowingText:
     """Decodes a text as it grows: joined, the pieces are the decoded whole.
 
-    >>> from seq2seq.text.pipeline import PipelineConfig
+    >>> from seq2seq.text.settings import PipelineConfig
     >>> pipeline = Pipeline.train(PipelineConfig(tokenizer="byte"), ["né"])
     >>> growing = GrowingText(pipeline)
     >>> [growing.add(token) for token in pipeline.encode(["né"])[0]] + [growing.finish()]

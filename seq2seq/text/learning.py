@@ -17,13 +17,14 @@ from contextlib import suppress
 from itertools import chain, islice
 from random import Random
 from threading import Thread
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import sentencepiece
 
 from seq2seq.errors import Seq2SeqError
 from seq2seq.lists import chunks
 
+ItemT = TypeVar("ItemT")
 log = logging.getLogger("seq2seq")
 
 # SentencePiece logs to standard error from C++; all that matters arrives as exceptions.
@@ -58,7 +59,7 @@ DEAF_TO = ("SIGINT", "SIGTERM", "SIGUSR1")
 """Signals that go to all processes at once; the one that waits decides what comes of them."""
 
 
-def sample(texts: Iterable[str], size: int) -> Iterable[str]:
+def sample(texts: Iterable[ItemT], size: int) -> Iterable[ItemT]:
     """Returns so many of the texts, drawn at random (Vitter 1985); all where size is 0.
 
     The same ones in every process; SentencePiece would draw others in each.

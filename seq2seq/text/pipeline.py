@@ -2,35 +2,34 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
 from operator import index
 from pathlib import Path
-from typing import Annotated, SupportsIndex, cast
+from typing import SupportsIndex
 
 from seq2seq.errors import (
     CheckpointError,
     DataError,
-    OneOf,
-    PathText,
     as_list,
     as_texts,
     brief,
     nearest,
-    require,
     require_kind,
-    require_name,
-    require_text,
 )
 from seq2seq.lists import chunks
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.text import storage
+from seq2seq.text.given import as_source, checked, cut_tag, join_tag, weight
+from seq2seq.text.marks import GLUE, JOINED, Marks, apart, is_mark, parts, together
 from seq2seq.text.normalizers import NORMALIZERS, Normalizers
-from seq2seq.text.subword import SubwordKind, SubwordTokenizer
+from seq2seq.text.settings import PipelineConfig
+from seq2seq.text.subword import SubwordTokenizer
+from seq2seq.text.subword_nmt import NAME, SubwordNmtTokenizer
 from seq2seq.text.tokenizer import TextSource, Tokenizer
-from seq2seq.text.tokenizers import SUBWORDS, TOKENIZERS, load_tokenizer
+from seq2seq.text.tokenizers import TOKENIZERS, load_tokenizer
 from seq2seq.text.vocab import Vocabulary
 
 FILE = "pipeline.json"
@@ -42,134 +41,31 @@ CHARACTERS_AT_ONCE = 2**18
 """Texts are tokenized in chunks of about this many characters, which bounds the memory."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
-    """How the texts of one side become ids."""
-
-    tokenizer: Annotated[str, OneOf(TOKENIZERS)] = "unigram"
-    """Subwords (unigram, bpe), char, byte, word (raw text), or space (pre-tokenized text)."""
-    vocab_size: int | None = None
-    """Number of tokens, special symbols left out. 0 keeps all, which unigram and bpe do not allow.
-    none: 8000 for subwords and words, all for the other tokenizers."""
-    min_count: int = 1
-    """How often a token must be seen in training; rarer ones are unknown."""
-    normalizers: tuple[Annotated[str, OneOf(NORMALIZERS)], ...] = ()
-    """Applied in this order before tokens are cut; with any, texts do not come back exactly. What
-    nfd and nfkd take apart is written composed, and references are composed before scoring."""
-    tags: tuple[str, ...] = ()
-    """Symbols such as <2pt> which, at the beginning of a text, say what to make of it."""
-    model_file: PathText | None = None
-    """Your own SentencePiece model, used as it is instead of training one."""
-    vectors: PathText | None = None
-    """Embeddings to begin with, of tokens in a file: GloVe's, fastText's or word2vec's text, or
-    word2vec's binary form; the others are drawn. Read only when training begins."""
-    split_digits: bool = False
-    """Whether subwords never join digits."""
-    sampling: float = 0.0
-    """Subwords drawn at random while training: smoothing for unigram, dropout for bpe; 0 is off."""
-    character_coverage: float = 1.0
-    """Share of the training text's characters that get a subword; the rest is spelt in bytes."""
-    sample_size: int = 500_000
-    """Texts from which subwords are learned, drawn at random from larger corpora; 0 takes all.
-    Half a million sentences of many different words take about a gigabyte of memory."""
-    reversed: bool = False
-    """Whether texts are read or written from their end to their beginning; in and out they are as
-    usual, only tokens stand the other way round. A language tag stays first."""
-
-    @property
-    def subword_kind(self) -> SubwordKind | None:
-        """The kind of subwords, or None."""
-        return cast(SubwordKind, self.tokenizer) if self.tokenizer in SUBWORDS else None
-
-    @property
-    def size(self) -> int:
-        """The number of tokens that is meant; 0 takes all."""
-        usual = 8000 if self.tokenizer in (*SUBWORDS, "word") else 0
-        return usual if self.vocab_size is None else self.vocab_size
-
-    def settled(self) -> "PipelineConfig":
-        """Returns the same with what depends on other keys written out."""
-        return replace(self, vocab_size=self.size)
-
-    def __post_init__(self) -> None:
-        require_name(self.tokenizer, "tokenizer", TOKENIZERS)
-        for name in self.normalizers:
-            require_name(name, "normalizers", NORMALIZERS)
-        subwords = self.subword_kind is not None
-        least = 1 if subwords else 0
-        require(self.size >= least, "vocab_size", f"at least {least}", self.vocab_size)
-        require(self.min_count >= 1, "min_count", "at least 1", self.min_count)
-        require(0 <= self.sampling <= 1, "sampling", "in [0, 1]", self.sampling)
-        enough = self.sample_size == 0 or self.sample_size > 100  # SentencePiece's own limit
-        require(enough, "sample_size", "0 or more than 100", self.sample_size)
-        coverage = self.character_coverage
-        require(0 < coverage <= 1, "character_coverage", "in (0, 1]", coverage)
-        for tag in self.tags:
-            require(tag.split() == [tag], "tags", "texts without white space", tag)
-        require(len(set(self.tags)) == len(self.tags), "tags", "all different", list(self.tags))
-        for key in ("model_file", "split_digits", "sampling"):
-            value = getattr(self, key)
-            require(
-                subwords or not value, key, "left out unless tokenizer is unigram or bpe", value
-            )
-
-
-def _as_source(texts: str | Iterable[str] | TextSource) -> TextSource:
-    """Returns a function which gives the texts from the beginning at each call."""
-    if callable(texts):
-        return texts
-    if isinstance(texts, str):
-        return lambda: [texts]
-    listed = as_list(texts, "texts")  # they are read more than once
-    return lambda: listed
-
-
-def _checked(texts: Iterable[str]) -> Iterator[str]:
-    """Gives back ``texts``, which must be text, and Unicode: half a surrogate pair has no UTF-8."""
-    for number, text in enumerate(texts, 1):
-        require_text(text, f"text {number}")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            place = f"U+{ord(text[error.start]):04X} at character {error.start + 1}"
-            raise DataError(
-                f"text {number}: {place} is half a surrogate pair; only Unicode text is accepted"
-            ) from error
-        yield text
-
-
-def _weight(text: str) -> int:
-    """Returns what a text adds to a chunk: its characters, and 1 for itself."""
-    return len(text) + 1
-
-
-def _cut_tag(text: str, tags: Container[str]) -> tuple[str | None, str]:
-    """Returns the language tag that ``text`` begins with, if any, and the rest.
-
-    A tag counts only if it is the whole text, or if a space and more text follow: no two texts
-    then have the same tag and rest.
-    """
-    head, _, rest = text.partition(" ")
-    return (head, rest) if head in tags and (rest or head == text) else (None, text)
-
-
-def _join_tag(tag: str | None, text: str, has_tokens: bool) -> str:
-    """Undoes :func:`_cut_tag`."""
-    if tag is None:
-        return text
-    return f"{tag} {text}" if has_tokens else tag
-
-
 def _train_tokenizer(config: PipelineConfig, texts: TextSource, key: str) -> Tokenizer:
     kind = config.subword_kind
+    if config.tokenizer == NAME:
+        own = config.vocabulary_file
+        return SubwordNmtTokenizer.from_files(
+            Path(config.model_file or ""), Path(own) if own else None, config.vocabulary_threshold
+        )
     if kind is None:
         return TOKENIZERS[config.tokenizer]()
     if config.model_file is not None:
         return SubwordTokenizer.from_file(Path(config.model_file), kind)
-    normalizers = Normalizers(config.normalizers)
+    normalizers, marks = Normalizers(config.normalizers), Marks(config.symbols)
     tags = frozenset(config.tags)
+
+    def read() -> Iterator[str]:
+        for text in checked(texts()):
+            rest = cut_tag(text, tags)[1]
+            if not config.symbols:
+                yield normalizers.normalize(rest)
+                continue
+            between = parts(normalizers.normalize(marks.marked(rest)))
+            yield from (part.strip() for part in between if not is_mark(part))
+
     return SubwordTokenizer.train(
-        lambda: (normalizers.normalize(_cut_tag(text, tags)[1]) for text in _checked(texts())),
+        read,
         kind=kind,
         vocab_size=config.size,
         character_coverage=config.character_coverage,
@@ -188,7 +84,7 @@ def train_tokenizer(
         ConfigError: The size of the vocabulary is too small for the characters of the text.
         DataError: There is no text, or the user's own model cannot be used.
     """
-    return _train_tokenizer(config, _as_source(texts), key)
+    return _train_tokenizer(config, as_source(texts), key)
 
 
 @dataclass(frozen=True)
@@ -230,34 +126,62 @@ class Pipeline:
             ConfigError: The size of the vocabulary is too small for the characters of the text.
             DataError: There is no text, or the user's own model cannot be used.
         """
-        source = _as_source(texts)
+        source = as_source(texts)
         tokenizer = tokenizer or _train_tokenizer(config, source, key)
-        if isinstance(tokenizer, SubwordTokenizer):
+        if isinstance(tokenizer, SubwordTokenizer | SubwordNmtTokenizer):
             tokenizer = replace(tokenizer, sampling=config.sampling)
-        untrained = cls(
-            Normalizers(config.normalizers),
-            tokenizer,
-            Vocabulary((), config.tags),
-            config.reversed,
+        symbols = (
+            (*config.symbols, JOINED) if config.symbols and tokenizer.spaced else config.symbols
         )
+        alone = Vocabulary((), config.tags, symbols=symbols)
+        untrained = cls(Normalizers(config.normalizers), tokenizer, alone, config.reversed)
         if tokenizer.alphabet is not None and (config.sampling or not trim):
-            return replace(untrained, vocabulary=Vocabulary(tokenizer.alphabet, config.tags))
+            return replace(untrained, vocabulary=replace(alone, entries=tokenizer.alphabet))
         counts = untrained._count(source())
         if not counts:
             raise DataError(f"{key}: no training text: every line is blank")
         # A finite alphabet is only trimmed to what the texts use.
         unlimited = tokenizer.alphabet is not None or config.size == 0
-        vocabulary = Vocabulary.build(
-            counts, None if unlimited else config.size, config.min_count, config.tags
-        )
+        size = None if unlimited else config.size
+        for mark in alone.marks.values():  # in the vocabulary, however often they are seen
+            del counts[mark]
+        vocabulary = Vocabulary.build(counts, size, config.min_count, config.tags, symbols)
         return replace(untrained, vocabulary=vocabulary)
 
     def _count(self, texts: Iterable[str]) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for chunk in chunks(texts, size=CHARACTERS_AT_ONCE, measure=_weight):
-            for _, row in self._cut(chunk, self.tokenizer.encode):
-                counts.update(row)
+        cutters, drawable = [self._cutter.encode], tuple[str, ...]()
+        if isinstance(self.tokenizer, SubwordNmtTokenizer) and self.tokenizer.drawable:
+            cutters, drawable = [*cutters, self.tokenizer.characters], self.tokenizer.drawable
+        for chunk in chunks(texts, size=CHARACTERS_AT_ONCE, measure=weight):
+            for cutter in cutters:
+                for _, row in self._cut(chunk, cutter):
+                    counts.update(row)
+        counts.update(drawable if counts else ())
         return counts
+
+    @cached_property
+    def symbol_ids(self) -> dict[str, int]:
+        """The id of each of the user's own symbols: one token, wherever it stands in a text."""
+        ids = self.vocabulary.symbol_ids
+        return {symbol: index for symbol, index in ids.items() if symbol != JOINED}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The user's own symbols."""
+        return tuple(self.symbol_ids)
+
+    @cached_property
+    def _marks(self) -> Marks | None:
+        ids = self.vocabulary.symbol_ids
+        return Marks(tuple(ids)) if ids else None
+
+    @cached_property
+    def _cutter(self) -> Tokenizer:
+        """The tokenizer, told how many marks it may meet."""
+        if self._marks is None or not isinstance(self.tokenizer, SubwordTokenizer):
+            return self.tokenizer
+        return replace(self.tokenizer, marks=len(self._marks.symbols))
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -291,14 +215,27 @@ class Pipeline:
     def _cut(
         self, texts: Sequence[str], cutter: Callable[[list[str]], list[list[str]]]
     ) -> Iterator[tuple[str | None, list[str]]]:
-        """Gives the language tag and the tokens of each text."""
-        pairs = [_cut_tag(text, self.vocabulary.tag_ids) for text in _checked(texts)]
-        rows = cutter([self.normalizers.normalize(rest) for _, rest in pairs])
-        return zip((tag for tag, _ in pairs), rows, strict=True)
+        """Gives the language tag and the tokens of each text, marks among them."""
+        pairs = [cut_tag(text, self.vocabulary.tag_ids) for text in checked(texts)]
+        tags, bare = [tag for tag, _ in pairs], [rest for _, rest in pairs]
+        if self._marks is None:
+            return zip(
+                tags, cutter([self.normalizers.normalize(text) for text in bare]), strict=True
+            )
+        marked = map(self._marks.marked, bare)
+        rows = cutter([self.normalizers.normalize(text) for text in marked])
+        return zip(tags, map(apart, rows), strict=True)
+
+    def _join(self, rows: Sequence[list[str]]) -> list[str]:
+        """Returns the text of each row of tokens, marks among them."""
+        if self._marks is None:
+            return [self.normalizers.restore(text) for text in self._cutter.decode(rows)]
+        texts = self._cutter.decode([together(row) for row in rows])
+        return [self._marks.restored(self.normalizers.restore(text)) for text in texts]
 
     def cut_tag(self, text: str) -> tuple[str | None, str]:
         """Returns the language tag that a text begins with, if any, and the rest of the text."""
-        return _cut_tag(text, self.vocabulary.tag_ids)
+        return cut_tag(text, self.vocabulary.tag_ids)
 
     def _look_up(self, tag: str | None, row: list[str]) -> list[int]:
         ids = self.vocabulary.ids(self._turned(row))
@@ -314,7 +251,7 @@ class Pipeline:
         Raises:
             DataError: A text is not Unicode.
         """
-        return [self._look_up(*cut) for cut in self._cut(as_texts(texts), self.tokenizer.encode)]
+        return [self._look_up(*cut) for cut in self._cut(as_texts(texts), self._cutter.encode)]
 
     def sample(self, texts: str | Iterable[str], seed: int) -> list[list[int]]:
         """Returns ids of randomly drawn subwords, a pure function of both arguments.
@@ -323,7 +260,7 @@ class Pipeline:
             DataError: A text is not Unicode.
         """
         require_kind(seed, int, "seed")
-        cutter = partial(self.tokenizer.sample, seed=seed)
+        cutter = partial(self._cutter.sample, seed=seed)
         return [self._look_up(*cut) for cut in self._cut(as_texts(texts), cutter)]
 
     def decode(
@@ -349,10 +286,9 @@ class Pipeline:
             instead = unknown[number] if unknown is not None else ()
             tokens = self._tokens_to_join(ids[1:] if tagged else ids, instead)
             rest.append(self._turned(tokens))
-        texts = [self.normalizers.restore(text) for text in self.tokenizer.decode(rest)]
         return [
-            _join_tag(tag, text, bool(tokens))
-            for tag, tokens, text in zip(first, rest, texts, strict=True)
+            join_tag(tag, text, bool(tokens))
+            for tag, tokens, text in zip(first, rest, self._join(rest), strict=True)
         ]
 
     def _ids(self, row: Iterable[SupportsIndex], number: int) -> list[int]:
@@ -386,15 +322,32 @@ class Pipeline:
     def _tokens_to_join(self, ids: Sequence[int], unknown: Sequence[str]) -> list[str]:
         """Returns the tokens of ``ids`` for the tokenizer to join: ⁇ for those not known."""
         tokens, instead = zip(ids, self.tokens(ids), strict=True), iter(unknown)
-        return [next(instead, UNKNOWN) if index == UNK else token for index, token in tokens]
+        found = [next(instead, UNKNOWN) if index == UNK else token for index, token in tokens]
+        if self._marks is None:
+            return found
+        marks = self.vocabulary.marks
+        return [marks.get(index, token) for index, token in zip(ids, found, strict=True)]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Returns the token of each id, special symbols included, for people to read."""
         return self.vocabulary.tokens(ids)
 
+    def spelt(self, text: str) -> list[str]:
+        """Returns the tokens of a text without tag, in the order of its ids, known or not.
+
+        They are spelt as they were given, unless normalisers change their number.
+        """
+        marks = self.vocabulary.marks
+        marked = text if self._marks is None else self._marks.marked(text)
+        rows = self._cutter.encode([marked, self.normalizers.normalize(marked)])
+        given, seen = map(apart, rows) if marks else rows
+        texts = {mark: self.tokens([index])[0] for index, mark in marks.items()} | {GLUE: ""}
+        row = self._turned(given if len(given) == len(seen) else seen)
+        return [texts.get(token, token) for token in row]
+
     def unknown(self, text: str) -> list[str]:
         """Returns the tokens of a text that the vocabulary lacks, each once, in their order."""
-        ((_, row),) = self._cut([text], self.tokenizer.encode)
+        ((_, row),) = self._cut([text], self._cutter.encode)
         return [token for token in dict.fromkeys(row) if token not in self.vocabulary]
 
     @property

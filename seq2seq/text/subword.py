@@ -9,13 +9,15 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import sentencepiece
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError, as_texts
 from seq2seq.text import storage
 from seq2seq.text.learning import learn
+from seq2seq.text.marks import FIRST, is_mark
+from seq2seq.text.model_file import user_defined, with_symbols
 from seq2seq.text.subword_sampling import META, Pieces, draw_merges, draw_path
 from seq2seq.text.tokenizer import FILE, TextSource
 
@@ -28,6 +30,7 @@ log = logging.getLogger("seq2seq")
 # that character is spelt with itself, so that no two texts become one.
 _ESCAPE = "\U0010fffd"
 _ESCAPED = {_ESCAPE + "0": _ESCAPE, _ESCAPE + "1": META}
+_FIRST_SYMBOL = 0xF0000
 
 UNFINISHED = ("\N{REPLACEMENT CHARACTER}", _ESCAPE)
 """Endings of a text, decoded in part, whose last character is not whole: more byte tokens, or the
@@ -74,6 +77,9 @@ class SubwordTokenizer:
     """True for models trained here; a user's own model is used as it is."""
     sampling: float = 0.0
     """For unigram, the smoothing of sampling; for bpe, the chance of skipping a merge; 0 is off."""
+    marks: int = 0
+    """How many symbols of the user's it meets, which no model file holds; a pipeline tells."""
+    spaced: ClassVar[bool] = False
 
     @classmethod
     def train(
@@ -148,7 +154,17 @@ class SubwordTokenizer:
 
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        return sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        model = with_symbols(self.model, self._symbols.values())
+        return sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @cached_property
+    def _symbols(self) -> dict[str, str]:
+        """What SentencePiece sees in place of marks: two private-use characters, in no text."""
+        return {chr(FIRST + at): f"{_ESCAPE}{chr(_FIRST_SYMBOL + at)}" for at in range(self.marks)}
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        return {symbol: mark for mark, symbol in self._symbols.items()}
 
     @property
     def _detected_kind(self) -> SubwordKind | None:
@@ -166,7 +182,9 @@ class SubwordTokenizer:
         model = self._processor
         never = (model.is_unknown, model.is_control, model.is_unused)
         return tuple(
-            index for index in range(model.piece_size()) if not any(told(index) for told in never)
+            index
+            for index in range(model.piece_size() - self.marks)
+            if not any(told(index) for told in never)
         )
 
     @cached_property
@@ -177,24 +195,36 @@ class SubwordTokenizer:
     @cached_property
     def _pieces(self) -> Pieces:
         model = self._processor
+        whole = user_defined(self.model)
         spelt = (index for index in self._ids if not model.is_byte(index))
-        return Pieces({model.id_to_piece(index): model.get_score(index) for index in spelt})
+        scores = {model.id_to_piece(index): model.get_score(index) for index in spelt}
+        return Pieces({piece: score for piece, score in scores.items() if piece not in whole})
 
     def _readable(self, texts: str | Iterable[str]) -> list[str]:
         listed = as_texts(texts)
-        return [_escape(text) for text in listed] if self.reversible else list(listed)
+        readable = [_escape(text) for text in listed] if self.reversible else list(listed)
+        if not self.marks:
+            return readable
+        table = str.maketrans(self._symbols)
+        return [text.translate(table) for text in readable]
+
+    def _rows(self, rows: list[list[str]]) -> list[list[str]]:
+        """Returns rows of SentencePiece with marks in place of symbols."""
+        if not self.marks:
+            return rows
+        return [[self._marks.get(piece, piece) for piece in row] for row in rows]
 
     def encode(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns the best pieces of each text."""
-        rows: list[list[str]] = self._processor.encode(self._readable(texts), out_type=str)
-        return rows
+        return self._rows(self._processor.encode(self._readable(texts), out_type=str))
 
     def _unmerged(self, texts: str | Iterable[str]) -> list[list[str]]:
         """Returns characters, bytes, and the symbols which a user's own model never cuts."""
-        rows: list[list[str]] = self._processor.encode(
-            self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
+        return self._rows(
+            self._processor.encode(
+                self._readable(texts), out_type=str, enable_sampling=True, alpha=1.0
+            )
         )
-        return rows
 
     def sample(self, texts: str | Iterable[str], seed: int) -> list[list[str]]:
         """Returns pieces cut at random (Kudo 2018; for bpe, Provilkov et al. 2020).
@@ -214,7 +244,7 @@ class SubwordTokenizer:
 
         def may_be_resampled(piece: str) -> bool:
             # Rows of bpe are characters here; what is longer is a byte or a symbol never cut.
-            return len(piece) == 1 if bpe else piece in pieces.scores
+            return len(piece) == 1 and not is_mark(piece) if bpe else piece in pieces.scores
 
         for resampled, run in groupby(row, may_be_resampled):
             if not resampled:
@@ -226,8 +256,18 @@ class SubwordTokenizer:
     def decode(self, tokens: Sequence[Sequence[str]]) -> list[str]:
         """Returns the text of each row of pieces; U+FFFD where bytes are no UTF-8."""
         # Row by row, since older versions mistake a batch that begins with an empty row.
-        texts = [self._processor.decode(list(row)) if row else "" for row in tokens]
+        rows = tokens
+        if self.marks:
+            rows = [[self._symbols.get(token, token) for token in row] for row in tokens]
+        texts = [self._processor.decode(list(row)) if row else "" for row in rows]
+        if self.marks:
+            return [self._restored(text) for text in texts]
         return [_unescape(text) for text in texts] if self.reversible else texts
+
+    def _restored(self, text: str) -> str:
+        """Returns decoded text with marks, and what was escaped."""
+        spelt = {**(_ESCAPED if self.reversible else {}), **self._marks}
+        return re.sub(f"(?s){_ESCAPE}.", lambda found: spelt.get(found[0], found[0]), text)
 
     def files(self) -> dict[str, bytes]:
         """Returns the files that :meth:`save` writes."""

@@ -11,7 +11,11 @@ TextSource: TypeAlias = Callable[[], Iterable[str]]
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Cuts texts into tokens and joins them again."""
+    """Cuts texts into tokens and joins them again.
+
+    Half a surrogate pair stands for a symbol of the user's (:mod:`seq2seq.text.marks`): it is never
+    merged with others, unless spaces part tokens, where a token may have it inside.
+    """
 
     @property
     def kind(self) -> str:
@@ -20,6 +24,10 @@ class Tokenizer(Protocol):
     @property
     def reversible(self) -> bool:
         """Whether every text comes back exactly."""
+
+    @property
+    def spaced(self) -> bool:
+        """Whether spaces part the tokens."""
 
     @property
     def alphabet(self) -> tuple[str, ...] | None:

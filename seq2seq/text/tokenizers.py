@@ -8,6 +8,7 @@ kind                a token is                                                  
 ``byte``            a byte of UTF-8                                             yes
 ``space``           what stands between single spaces of pre-tokenized text     yes
 ``word``            a word or a punctuation mark of raw text                    no
+``subword-nmt``     a piece of a word of pre-tokenized text, by a file of codes  no
 ==================  ==========================================================  ==============
 
 Reversible: ``decode(encode(texts)) == texts`` for any Unicode text.
@@ -19,10 +20,14 @@ from seq2seq.errors import CheckpointError, nearest
 from seq2seq.text import storage
 from seq2seq.text.fixed import ByteTokenizer, CharTokenizer, SpaceTokenizer, WordTokenizer
 from seq2seq.text.subword import SubwordTokenizer
+from seq2seq.text.subword_nmt import NAME, SubwordNmtTokenizer
 from seq2seq.text.tokenizer import FILE, Tokenizer
 
 SUBWORDS = ("unigram", "bpe")
-"""Those that learn; all others are made without an argument."""
+"""Those that learn."""
+SAMPLED = (*SUBWORDS, NAME)
+"""Those that can cut at random, and may read a file of the user's; all others are made without an
+argument."""
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "unigram": SubwordTokenizer,
     "bpe": SubwordTokenizer,
@@ -30,6 +35,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "byte": ByteTokenizer,
     "word": WordTokenizer,
     "space": SpaceTokenizer,
+    NAME: SubwordNmtTokenizer,
 }
 """Tokenizers by the name that ``tokenizer:`` gives them in a configuration."""
 

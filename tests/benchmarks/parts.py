@@ -44,7 +44,8 @@ from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.pipelines import Pipelines
 from seq2seq.tasks.translation.translator import Translator
 from seq2seq.tensors import Batch, Padded, TextBatch
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.objective import CrossEntropy
 from seq2seq.training.state import weights

@@ -11,7 +11,8 @@ import torch
 
 from seq2seq.errors import ConfigError
 from seq2seq.tasks.translation.pipelines import Pipelines
-from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
+from seq2seq.text.pipeline import Pipeline, train_tokenizer
+from seq2seq.text.settings import PipelineConfig
 from tests.benchmarks import baseline, parts, scaling, trees
 from tests.benchmarks.bench import chosen, here, smaller, written
 from tests.benchmarks.compare import compared, differences, read, verdict

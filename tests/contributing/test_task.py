@@ -32,7 +32,8 @@ from seq2seq.tasks.registry import TASKS, Entry
 from seq2seq.tasks.task import Data, Material, Ready, Task, read_config_of
 from seq2seq.tasks.verb import Verb
 from seq2seq.tensors import Features, Padded
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 
 # --- configuration

@@ -20,7 +20,8 @@ from seq2seq.nn.cells import CELLS
 from seq2seq.nn.recurrent import Recurrent, RecurrentConfig
 from seq2seq.search.config import SamplingConfig
 from seq2seq.tasks.language_model.generator import Generator
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.gradients import ReplayedGradients
 from seq2seq.training.loader import brought

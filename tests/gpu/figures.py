@@ -24,7 +24,8 @@ from seq2seq.search.replay import Replayed
 from seq2seq.search.strategies import search
 from seq2seq.symbols import BOS, EOS
 from seq2seq.tasks.language_model.generator import Generator
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 from seq2seq.training.loader import brought
 from seq2seq.training.state import weights

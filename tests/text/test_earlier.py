@@ -9,16 +9,17 @@ import pytest
 from seq2seq.errors import ConfigError
 from seq2seq.symbols import UNK
 from seq2seq.text.earlier import grown, kept
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.text.tokenizers import SUBWORDS, TOKENIZERS
+from tests.codes import settings_of
 
 OLD = ["two dogs run .", "a dog in 2016"] * 3
 NEW = ["<x> Öl: zwei Hunde!", "a dog", "Öl Öl"]
 
 
 def config(kind: str, **changes: Any) -> PipelineConfig:
-    size = 300 if kind in SUBWORDS else 0
-    return PipelineConfig(**{"tokenizer": kind, "vocab_size": size, **changes})
+    return PipelineConfig(**{"vocab_size": 0, **settings_of(kind, 300), **changes})
 
 
 def learned(kind: str, **changes: Any) -> Pipeline:

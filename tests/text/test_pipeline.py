@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.symbols import BOS, EOS, PAD, UNK
-from seq2seq.text.pipeline import Pipeline, PipelineConfig, train_tokenizer
+from seq2seq.text.pipeline import Pipeline, train_tokenizer
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.text.subword import SubwordTokenizer
 from seq2seq.text.tokenizers import TOKENIZERS
 from seq2seq.text.vocab import SPECIALS
+from tests.codes import settings_of
 
 TEXTS = ["two dogs run .", "der Hund läuft", "a  dog in 2016", "<pad> is a word"] * 3
 TAGS = ("<2pt>", "<2de>")
@@ -38,7 +40,7 @@ KINDS = tuple(TOKENIZERS)
 
 
 def config(tokenizer: str, **changes: Any) -> PipelineConfig:
-    return PipelineConfig(tokenizer=tokenizer, **{"vocab_size": 300, **changes})
+    return PipelineConfig(**{**settings_of(tokenizer), "vocab_size": 300, **changes})
 
 
 def trained(tokenizer: str, **changes: Any) -> Pipeline:
@@ -64,7 +66,7 @@ def test_bytes_and_subwords_are_reversible() -> None:
     assert not trained("byte", normalizers=("nfc",)).reversible
     assert not Pipeline.train(config("byte"), TEXTS, trim=True).reversible
     assert not Pipeline.train(config("bpe"), TEXTS, trim=True).reversible
-    assert [kind for kind in KINDS if not PLAIN[kind].lossless] == ["word"]
+    assert [kind for kind in KINDS if not PLAIN[kind].lossless] == ["word", "subword-nmt"]
     assert not trained("byte", normalizers=("nfc",)).lossless
 
 
@@ -332,11 +334,12 @@ def test_an_unknown_normalizer_is_named(tmp_path: Path) -> None:
         ({"tags": ("a", "a")}, r"tags: must be all different, got \['a', 'a'\]"),
         (
             {"tokenizer": "char", "sampling": 0.1},
-            r"sampling: must be left out unless tokenizer is unigram or bpe, got 0.1",
+            r"sampling: must be left out unless tokenizer is unigram, bpe or subword-nmt, got 0.1",
         ),
         (
             {"tokenizer": "char", "model_file": "own.model"},
-            r"model_file: must be left out unless tokenizer is unigram or bpe, got 'own.model'",
+            r"model_file: must be left out unless tokenizer is unigram, bpe or subword-nmt, got "
+            r"'own.model'",
         ),
         (
             {"tokenizer": "char", "split_digits": True},

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from seq2seq.symbols import UNK
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
 from seq2seq.text.places import NONE, word_of_each, word_of_source
-from seq2seq.text.tokenizers import SUBWORDS, TOKENIZERS
+from seq2seq.text.settings import PipelineConfig
+from seq2seq.text.tokenizers import TOKENIZERS
+from tests.codes import settings_of
 
 TEXTS = [
     "A dog (wet), isn't it?",
@@ -20,8 +22,7 @@ TEXTS = [
 
 
 def pipeline(kind: str, **more: object) -> Pipeline:
-    size = {"vocab_size": 330} if kind in SUBWORDS else {}
-    config = PipelineConfig(tokenizer=kind, **size, **more)  # type: ignore[arg-type]
+    config = PipelineConfig(**settings_of(kind, 330), **more)  # type: ignore[arg-type]
     return Pipeline.train(config, [text for text in TEXTS if text])
 
 

@@ -14,7 +14,8 @@ import sentencepiece
 
 from seq2seq.errors import ConfigError, DataError, Seq2SeqError
 from seq2seq.text import learning
-from seq2seq.text.pipeline import PipelineConfig, train_tokenizer
+from seq2seq.text.pipeline import train_tokenizer
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.text.subword import SubwordKind, SubwordTokenizer
 
 KINDS = get_args(SubwordKind)

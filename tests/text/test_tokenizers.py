@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from seq2seq.errors import CheckpointError, ConfigError, DataError
 from seq2seq.text.fixed import JOINER, WordTokenizer
 from seq2seq.text.subword import SubwordKind, SubwordTokenizer
+from seq2seq.text.subword_nmt import NAME, SubwordNmtTokenizer
 from seq2seq.text.tokenizer import Tokenizer
-from seq2seq.text.tokenizers import TOKENIZERS, load_tokenizer
+from seq2seq.text.tokenizers import SAMPLED, TOKENIZERS, load_tokenizer
+from tests.codes import CODES
 
 TEXTS = [
     "a dog runs over the meadow .",
@@ -40,7 +42,8 @@ LEARNED: dict[SubwordKind, SubwordTokenizer] = {
 ALL: dict[str, Tokenizer] = {
     "unigram": LEARNED["unigram"],
     "bpe": LEARNED["bpe"],
-    **{kind: TOKENIZERS[kind]() for kind in TOKENIZERS if kind not in LEARNED},
+    **{kind: TOKENIZERS[kind]() for kind in TOKENIZERS if kind not in SAMPLED},
+    NAME: SubwordNmtTokenizer.from_files(CODES),
 }
 REVERSIBLE = [tokenizer for tokenizer in ALL.values() if tokenizer.reversible]
 
@@ -52,7 +55,8 @@ def test_every_kind_has_a_tokenizer() -> None:
 
 
 def test_all_but_words_are_reversible() -> None:
-    assert [tokenizer.kind for tokenizer in ALL.values() if not tokenizer.reversible] == ["word"]
+    lossy = [tokenizer.kind for tokenizer in ALL.values() if not tokenizer.reversible]
+    assert lossy == ["word", "subword-nmt"]
 
 
 # Texts that tokenizers are known to lose.
@@ -141,9 +145,7 @@ def test_without_any_merge_words_fall_into_characters() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "tokenizer", [TOKENIZERS[kind]() for kind in TOKENIZERS if kind not in LEARNED]
-)
+@pytest.mark.parametrize("tokenizer", [ALL[kind] for kind in TOKENIZERS if kind not in LEARNED])
 def test_other_tokens_are_never_sampled(tokenizer: Tokenizer) -> None:
     assert tokenizer.sample(TEXTS, 1) == tokenizer.encode(TEXTS)
 
@@ -355,7 +357,7 @@ def test_damaged_model(tmp_path: Path) -> None:
 def test_unknown_kind(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"format": 1, "kind": "unigrm"}))
     message = (
-        r"tokenizer.json: kind: must be one of unigram, bpe, char, byte, word, space, "
+        r"tokenizer.json: kind: must be one of unigram, bpe, char, byte, word, space, subword-nmt, "
         r"got 'unigrm'; did you mean 'unigram'\?$"
     )
     with pytest.raises(CheckpointError, match=message):

@@ -202,12 +202,13 @@ def _encoded(texts: Texts, pipeline: Pipeline) -> Iterator[tuple[list[int], list
 def _cuts(pipeline: Pipeline) -> tuple[bool, list[int]]:
     """Returns whether documents are cut at spaces only, and the ids that stand for such a space.
 
-    Normalizers look at neighbours too: at combining marks, at the end of a word (Greek sigma).
+    Normalizers look at neighbours too: at combining marks, at the end of a word (Greek sigma). And
+    a user's symbol must not be cut.
     """
     tokenizer = pipeline.tokenizer
     if tokenizer.kind not in ("char", "byte"):
         return True, []
-    at_spaces = not pipeline.normalizers.reversible
+    at_spaces = bool(pipeline.symbols) or not pipeline.normalizers.reversible
     return at_spaces, pipeline.vocabulary.ids(tokenizer.encode([" "])[0]) if at_spaces else []
 
 

@@ -2,27 +2,35 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from seq2seq.data.pairs.cleaning import (
+    AT_ONCE,
+    changed,
+    finders,
+    look_over,
+    usual_settings,
+)
 from seq2seq.data.pairs.corpus import Corpus, Pair
+from seq2seq.data.pairs.rules import RULES, Finder, Survey
 from seq2seq.data.report import Report
+from seq2seq.lists import chunks
 
 # One row for each pair: hashes instead of texts, so that large corpora fit into memory.
 LENGTHS = ("source characters", "target characters", "source words", "target words")
 MEASURES = np.dtype(
-    [("source", np.int64), ("pair", np.int64), ("copied", np.bool_)]
-    + [(name, np.int32) for name in LENGTHS]
+    [("source", np.int64), ("pair", np.int64)] + [(name, np.int32) for name in LENGTHS]
 )
 Rows: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 TRAINING = "train"
-OUTLIER_FACTOR = 4
-OUTLIER_CHARACTERS = 10
 COPIED_SHARE = 0.5
 PLACES_SHOWN = 5
 ODD_CHARACTERS = {
@@ -37,8 +45,26 @@ ODD_CHARACTERS = {
 ODD = re.compile(f"[{''.join(ODD_CHARACTERS)}]")
 
 
+@dataclass
+class Met:
+    """Which pairs the rules of cleaning meet, each rule by itself."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[int]] = field(default_factory=dict)
+    """Where the first ones are, from 0."""
+
+    def note(self, name: str, places: list[int]) -> None:
+        """Takes down pairs that a rule meets."""
+        self.counts[name] += len(places)
+        known = self.places.setdefault(name, [])
+        known += places[: PLACES_SHOWN - len(known)]
+
+
 def check(corpora: Mapping[str, Corpus]) -> Report:
-    """Reads each corpus once; counts, too, what the one named ``train`` shares with the others.
+    """Reads each corpus twice; counts, too, what the one named ``train`` shares with the others.
+
+    What cleaning would change or leave out is told rule by rule (:data:`RULES`): each for itself,
+    among the pairs with text on both sides, by its usual setting.
 
     >>> report = check({"train": Corpus.of([("ein Hund", "a dog"), ("eine Katze", "")])})
     >>> print(*report.problems)
@@ -48,14 +74,17 @@ def check(corpora: Mapping[str, Corpus]) -> Report:
         DataError: A corpus cannot be read.
     """
     odd: dict[str, Counter[str]] = {name: Counter() for name in corpora}
-    rows = {
-        name: np.fromiter(_measure(corpus.pairs(), odd[name]), dtype=MEASURES)
-        for name, corpus in corpora.items()
-    }
+    met = {name: Met() for name in corpora}
+    rows = {}
+    for name, corpus in corpora.items():
+        others = [other for role, other in corpora.items() if name == TRAINING != role]
+        survey = look_over(corpus, usual_settings(), others)
+        rows[name] = np.fromiter(_measure(corpus, survey, met[name], odd[name]), dtype=MEASURES)
     columns: list[dict[str, str]] = []
     problems: list[str] = []
     for name in corpora:
-        column, told = _figures(rows[name], odd[name]), _problems(rows[name], odd[name])
+        column = _figures(rows[name], met[name], odd[name])
+        told = _problems(rows[name], met[name], odd[name])
         if TRAINING in rows and name != TRAINING:
             shared, leaks = _overlap(rows[name], rows[TRAINING])
             column, told = column | shared, told + leaks
@@ -66,22 +95,39 @@ def check(corpora: Mapping[str, Corpus]) -> Report:
     return Report(tuple(corpora), table, tuple(problems))
 
 
-def _measure(pairs: Iterable[Pair], odd: Counter[str]) -> Iterator[tuple[int | bool, ...]]:
-    for source, target in pairs:
-        odd.update(ODD.findall(source))
-        odd.update(ODD.findall(target))
-        yield (
-            hash(source),
-            hash((source, target)),
-            source == target,
-            len(source),
-            len(target),
-            len(source.split()),
-            len(target.split()),
-        )
+def _measure(
+    corpus: Corpus, survey: Survey, met: Met, odd: Counter[str]
+) -> Iterator[tuple[int, ...]]:
+    own = finders({name: rule.usual for name, rule in RULES.items()}, survey)
+    for number, chunk in enumerate(chunks(corpus.pairs(), AT_ONCE)):
+        _apply(chunk, number * AT_ONCE, own, met)
+        for source, target in chunk:
+            odd.update(ODD.findall(source))
+            odd.update(ODD.findall(target))
+            lengths = len(source), len(target), len(source.split()), len(target.split())
+            yield hash(source), hash((source, target)), *lengths
 
 
-def _figures(rows: Rows, odd: Counter[str]) -> dict[str, str]:
+def _apply(chunk: list[Pair], first: int, own: Mapping[str, Finder], met: Met) -> None:
+    """Applies each rule to pairs as cleaning would change them."""
+    usual, texts = usual_settings(), []
+    for pair in chunk:
+        text, told = changed(pair, usual)
+        texts.append(text)
+        met.counts.update(told)
+    for name, rule in RULES.items():
+        if rule.change is not None and not rule.usually:
+            met.counts[name] += sum(bool(changed(pair, {name: True})[1]) for pair in chunk)
+    blank = own["blank"](texts)
+    met.note("blank", list(compress(range(first, first + len(texts)), blank)))
+    filled = [place for place, without in enumerate(blank) if not without]
+    for name, finder in own.items():
+        if name != "blank":
+            found = finder([texts[place] for place in filled])
+            met.note(name, [first + place for place in compress(filled, found)])
+
+
+def _figures(rows: Rows, met: Met, odd: Counter[str]) -> dict[str, str]:
     """Returns the cells of one column by the label of their row."""
     kept = rows[_filled(rows)]
     distinct = kept[np.unique(kept["pair"], return_index=True)[1]]
@@ -90,10 +136,8 @@ def _figures(rows: Rows, odd: Counter[str]) -> dict[str, str]:
         "pairs": len(rows),
         "blank sources": np.sum(rows["source words"] == 0),
         "blank targets": np.sum(rows["target words"] == 0),
-        "duplicate pairs": len(kept) - len(distinct),
+        **{rule.label: met.counts[name] for name, rule in RULES.items()},
         "sources with several targets": np.sum(targets_of_source > 1),
-        "target copies source": np.sum(kept["copied"]),
-        "outlying length ratios": np.sum(_outliers(rows)),
         "odd characters": odd.total(),
     }
     cells = {label: f"{count:,}" for label, count in counts.items()}
@@ -108,16 +152,17 @@ def _spread(lengths: npt.NDArray[np.int32]) -> dict[str, str]:
     return {label: f"{length:,.0f}" for label, length in spread.items()}
 
 
-def _problems(rows: Rows, odd: Counter[str]) -> list[str]:
+def _problems(rows: Rows, met: Met, odd: Counter[str]) -> list[str]:
     problems = []
     for side in ("source", "target"):
-        blank = rows[f"{side} words"] == 0
-        if blank.any():
-            problems.append(f"{side} is blank {_places(blank)}; such pairs are dropped")
-    outliers = _outliers(rows)
-    if outliers.any():
-        problems.append(f"one side is far too long {_places(outliers)}; perhaps misaligned")
-    copied = int(np.sum(rows["copied"] & _filled(rows)))
+        blank = np.flatnonzero(rows[f"{side} words"] == 0)
+        if len(blank):
+            shown = _places(blank[:PLACES_SHOWN].tolist(), len(blank))
+            problems.append(f"{side} is blank {shown}; such pairs are dropped")
+    if met.counts["ratio"]:
+        shown = _places(met.places["ratio"], met.counts["ratio"])
+        problems.append(f"one side is far too long {shown}; perhaps misaligned")
+    copied = met.counts["copied"]
     if copied > COPIED_SHARE * len(rows):
         problems.append(
             f"source and target are the same in {_share(copied, len(rows))} of the pairs"
@@ -144,21 +189,10 @@ def _filled(rows: Rows) -> Mask:
     return filled
 
 
-def _outliers(rows: Rows) -> Mask:
-    """Marks pairs whose ratio of lengths is far from the median of the corpus."""
-    filled = _filled(rows)
-    source, target = rows["source characters"], rows["target characters"]
-    ratios = target / np.maximum(source, 1)
-    median = np.median(ratios[filled]) if filled.any() else 1.0
-    far = (ratios > median * OUTLIER_FACTOR) | (ratios < median / OUTLIER_FACTOR)
-    outliers: Mask = filled & far & (np.maximum(source, target) >= OUTLIER_CHARACTERS)
-    return outliers
-
-
-def _places(mask: Mask) -> str:
-    numbers = [f"{place + 1:,}" for place in np.flatnonzero(mask)[:PLACES_SHOWN]]
-    word = "pair" if len(numbers) == 1 else "pairs"
-    return f"at {word} {', '.join(numbers)} ({mask.sum():,} in all)"
+def _places(first: list[int], count: int) -> str:
+    word = "pair" if len(first) == 1 else "pairs"
+    numbers = ", ".join(f"{place + 1:,}" for place in first)
+    return f"at {word} {numbers} ({count:,} in all)"
 
 
 def _share(part: int, whole: int) -> str:

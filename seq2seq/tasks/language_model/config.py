@@ -8,7 +8,7 @@ from seq2seq.data.documents.texts import TextConfig
 from seq2seq.errors import ConfigError, PathText, require
 from seq2seq.models.language_model import LanguageModelConfig
 from seq2seq.search.config import SamplingConfig
-from seq2seq.text.pipeline import PipelineConfig
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 
 Role = Literal["train", "valid", "test"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from seq2seq.data.documents.texts import Texts
+from seq2seq.data.documents.texts import Texts, pieces
 from seq2seq.device.memory import build
 from seq2seq.models.language_model import LanguageModel, build_language_model
 from seq2seq.tasks.language_model.config import LanguageModelTaskConfig
@@ -25,7 +25,12 @@ def read_from(config: LanguageModelTaskConfig, texts: Texts) -> TextSource:
     def lines() -> Iterator[str]:  # no piece of a word reaches over a line's end
         return chain.from_iterable(block.split("\n") for block in blocks())
 
-    return lines if config.text.subword_kind is not None else blocks
+    def whole() -> Iterator[str]:  # no symbol reaches over a block's end
+        return chain.from_iterable(pieces(document, True) for document in texts.documents())
+
+    if config.text.subword_kind is not None:
+        return lines
+    return whole if config.text.symbols else blocks
 
 
 def build_model(config: LanguageModelTaskConfig, pipeline: Pipeline) -> LanguageModel:

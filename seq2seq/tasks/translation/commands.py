@@ -14,7 +14,7 @@ from seq2seq import config as configuration
 from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.check import check
-from seq2seq.data.pairs.corpus import CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
 from seq2seq.data.wmt import is_marked, with_sources
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
@@ -147,9 +147,17 @@ def evaluate(options: Namespace) -> None:
 
 def data_check(options: Namespace) -> None:
     """Reports what is odd about the corpora of a configuration."""
-    mapping = configuration.read(options.config) if options.config else {}
-    task = task_of(mapping, str(options.config))
-    config = configuration.from_mapping(task.config, mapping, options.keys, str(options.config))
+    report = check(configured(options.config, options.keys))
+    print(report.table())
+    for problem in report.problems:
+        print(f"- {problem}")
+
+
+def configured(path: str | None, keys: Sequence[str]) -> dict[str, Corpus]:
+    """Opens the corpora of a configuration, by their roles."""
+    mapping = configuration.read(Path(path)) if path else {}
+    task = task_of(mapping, str(path))
+    config = configuration.from_mapping(task.config, mapping, keys, str(path))
     settings = config.data
     corpora = {
         role: open_corpus(where, Path(settings.folder))
@@ -160,10 +168,7 @@ def data_check(options: Namespace) -> None:
         raise ConfigError(
             "data.train: is required; name a CONFIG, or give --data.train.source and .target"
         )
-    report = check(corpora)
-    print(report.table())
-    for problem in report.problems:
-        print(f"- {problem}")
+    return corpora
 
 
 def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:

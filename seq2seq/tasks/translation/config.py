@@ -12,7 +12,7 @@ from seq2seq.errors import ConfigError, OneOf, PathText, require, require_name
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
 from seq2seq.models.seq2seq import Seq2SeqConfig
 from seq2seq.search.config import SearchConfig
-from seq2seq.text.pipeline import PipelineConfig
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 
 Role = Literal["train", "valid", "test"]

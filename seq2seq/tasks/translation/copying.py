@@ -64,9 +64,7 @@ def spelling(pipelines: Pipelines, text: str, ids: Sequence[int]) -> Spelling:
         whole = [words[place] if place >= 0 else "" for place in places]
         return Spelling(whole, whole)
     tag, rest = source.cut_tag(text)
-    given, seen = source.tokenizer.encode([rest, source.normalizers.normalize(rest)])
-    row = given if len(given) == len(seen) else seen
-    row = row[::-1] if source.reversed else row
+    row = source.spelt(rest)
     tokens = row if tag is None else [tag, *row]
     texts = [one.strip() for one in source.tokenizer.decode([[token] for token in tokens])]
     return Spelling(tokens if kind == source.tokenizer.kind else texts, texts)

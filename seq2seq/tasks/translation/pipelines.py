@@ -1,7 +1,7 @@
 """Both ways between text and ids, and the model that fits them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -44,7 +44,9 @@ class Pipelines:
             def both() -> Iterator[str]:
                 return chain(corpus.sources(), corpus.targets())
 
-            shared = train_tokenizer(config.source, both, key="source")
+            symbols = tuple(dict.fromkeys((*config.source.symbols, *config.target.symbols)))
+            settings = replace(config.source, symbols=symbols)
+            shared = train_tokenizer(settings, both, key="source")
         return cls(
             Pipeline.train(config.source, corpus.sources, key="source", tokenizer=shared),
             Pipeline.train(

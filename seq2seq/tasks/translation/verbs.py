@@ -4,6 +4,7 @@ import argparse
 
 from seq2seq.errors import require_name
 from seq2seq.lazy import LazyNames
+from seq2seq.tasks.translation.data_verbs import DATA_VERBS
 from seq2seq.tasks.translation.judging_verbs import JUDGING, pair_options
 from seq2seq.tasks.verb import (
     Verb,
@@ -196,10 +197,6 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     metric_options(parser, [], "what suits the task", "the run's own")
 
 
-def _check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help="whose data to check")
-
-
 VERBS = (
     Verb(
         name="translate",
@@ -232,19 +229,5 @@ VERBS = (
         ),
     ),
     *JUDGING,
-    Verb(
-        name="data check",
-        run=f"{COMMANDS}:data_check",
-        options=_check,
-        help="report odd lines, duplicates, outliers and overlap",
-        subject="config",
-        takes_keys=True,
-        examples=(
-            "seq2seq data check recipes/quickstart/config.yaml",
-            "seq2seq data check recipes/multi30k/de-en.yaml --data.folder path/to/multi30k",
-            "seq2seq data check config.yaml --data.train.limit 100000",
-            "seq2seq data check --data.train.source train.en --data.train.target train.pt",
-            "seq2seq data check --data.train.path pairs.tsv --data.test.path test.tsv",
-        ),
-    ),
+    *DATA_VERBS,
 )

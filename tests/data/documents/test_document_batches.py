@@ -28,7 +28,8 @@ from seq2seq.data.documents.texts import TextConfig, Texts, open_texts
 from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.symbols import BOS, EOS, PAD, UNK
 from seq2seq.tensors import TextBatch
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 
 TEXTS = ["a dog", " \n", "two cats\nand a dog", "zoo"]
 QUICK = settings(deadline=None, max_examples=60)

@@ -15,7 +15,8 @@ from seq2seq.data.pairs.store import FilterConfig, PairStore, encode_corpus
 from seq2seq.errors import ConfigError
 from seq2seq.symbols import BOS, EOS
 from seq2seq.tensors import Batch
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=60)
 CONFIGS = st.builds(BatchConfig, tokens=st.integers(1, 200), sentences=st.integers(0, 7))

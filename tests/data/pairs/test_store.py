@@ -18,7 +18,8 @@ from seq2seq.data.pairs.corpus import Corpus, Pair
 from seq2seq.data.pairs.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.errors import ConfigError, DataError, StorageError
 from seq2seq.symbols import EOS, PAD
-from seq2seq.text.pipeline import Pipeline, PipelineConfig
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 
 PAIRS = [("ein Hund", "a dog"), ("zwei Katzen", "two cats"), ("", "nothing"), ("drei", " ")]
 Ids = list[list[int]]
