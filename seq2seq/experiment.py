@@ -115,7 +115,8 @@ def _prepare(
     start = find_start(Path(train.start), train.start_checkpoint) if train.start else None
     pipelines = material.first(start)
     pipelines.save(folder / PIPELINE)
-    begin(material.config, folder, hashes, asdict(start) if start else None)
+    facts = asdict(start) if start else None
+    begin(material.config, folder, hashes, facts, material.origins())
     return pipelines
 
 

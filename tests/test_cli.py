@@ -315,12 +315,13 @@ def test_the_hub_out_of_reach(refused: Refused, monkeypatch: pytest.MonkeyPatch)
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route\nmore")
 
-    monkeypatch.setattr(datasets, "load_dataset", offline)
     Path("hub.yaml").write_text("folder: new\ndata: {train: {path: someone/pairs}}\n")
-    assert refused("train hub.yaml") == (
-        "someone/pairs is not reachable (ConnectionError: no route); set path to a local copy, or "
-        "source and target to two text files"
-    )
+    for name, verb in (("load_dataset_builder", "train"), ("load_dataset", "data check")):
+        monkeypatch.setattr(datasets, name, offline)
+        assert refused(f"{verb} hub.yaml") == (
+            "someone/pairs is not reachable (ConnectionError: no route); set path to a local copy, "
+            "or source and target to two text files"
+        )
 
 
 def test_a_folder_of_datasets(tmp_path: Path, ran: Ran) -> None:
@@ -1052,8 +1053,8 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
         ),
         (
             "evaluate run --pairs test.de",
-            "--pairs: must be named *.tsv, *.jsonl, *.ndjson (.gz too), or be a folder of "
-            "datasets, got 'test.de'",
+            "--pairs: must be named *.tsv, *.csv, *.jsonl, *.ndjson, *.parquet, *.arrow, *.feather "
+            "(text: .gz too), or be a folder of datasets, got 'test.de'",
         ),
         (
             "evaluate run --pairs shrt.tsv",

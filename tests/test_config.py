@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seq2seq import config
 from seq2seq.config.files import Loader
-from seq2seq.errors import ConfigError, OneOf, require
+from seq2seq.errors import ConfigError, OneOf, PathText, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -638,3 +638,107 @@ def test_words_of_python_are_keys_as_well() -> None:
     assert config.describe(Spans)[0] == ("train.from", "str", "''", "Where it begins.")
     with pytest.raises(ConfigError, match=r"^config: train\.from: must be before until, got 'd'$"):
         config.from_mapping(Spans, {"train": {"from": "d", "until": "c"}})
+
+
+# Lists of sections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    path: str | tuple[str, ...] = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.path != "", "path", "a file", self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    train: Source | tuple[Source, ...] | None = None
+    """One, or several."""
+    seed: int = 1
+
+
+A, B = Source(path="a"), Source(path="b", weight=2.0)
+TWO = {"train": [{"path": "a"}, {"path": "b", "weight": 2}]}
+
+
+def sources(mapping: dict[str, Any], *words: str) -> Any:
+    return config.from_mapping(Sources, mapping, words).train
+
+
+def test_one_section_or_a_list_of_them() -> None:
+    assert sources({}) is None
+    assert sources({"train": {"path": "a"}}) == A
+    assert sources(TWO) == (A, B)
+    assert sources({"train": [{"path": "a"}]}) == (A,)
+    for built in (Sources(train=A), Sources(train=(A, B)), Sources(), Sources(train=(B,))):
+        assert config.from_mapping(Sources, config.plain(built)) == built
+        assert config.from_mapping(Sources, yaml.load(config.dump(built), Loader)) == built
+        assert config.from_mapping(Sources, config.flatten(built)) == built
+    assert config.flatten(Sources(train=(A, B))) == {
+        "train.0.path": "a",
+        "train.0.weight": 1.0,
+        "train.1.path": "b",
+        "train.1.weight": 2.0,
+        "seed": 1,
+    }
+    changes = config.differences(Sources(train=(A, B)), Sources(train=(A,)))
+    assert changes == ["train.1.path: b -> none", "train.1.weight: 2.0 -> none"]
+    assert config.describe(Sources)[0] == (
+        "train", "section or list of section or none", "none", "One, or several.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words", "expected"),
+    [
+        (TWO, ["--train.1.weight", "3"], (A, Source(path="b", weight=3.0))),
+        (TWO, ["--train.0.path=[c, d]", "--train.01.path=e"],
+         (Source(path=("c", "d")), Source(path="e", weight=2.0))),
+        (TWO, ["--train.2.path", "c"], (A, B, Source(path="c"))),
+        (TWO, ["--train", "[{path: c}]"], (Source(path="c"),)),
+        (TWO, ["--train", "[{path: c}]", "--train.0.weight", "4"], (Source(path="c", weight=4.0),)),
+        (TWO, ["--train", "none"], None),
+        ({"train": {"path": "a"}}, ["--train", "[{path: c}, {path: d}]"],
+         (Source(path="c"), Source(path="d"))),
+        ({}, ["--train.0.path", "a", "--train.1.path", "b", "--train.1.weight", "2"], (A, B)),
+        ({}, ["--train.path", "[a]b"], Source(path="[a]b")),
+    ],
+)  # fmt: skip
+def test_overrides_of_a_list(mapping: dict[str, Any], words: list[str], expected: object) -> None:
+    assert sources(mapping, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words", "message"),
+    [
+        (TWO, ["--train.weight", "3"],
+         "--train.weight: train is a list of 2: write train.0.weight for its first, or a list"),
+        (TWO, ["--train.3.path", "c"],
+         "--train.3: there are only 2 in the list, counted from 0; train.2 would be the next"),
+        ({"train": {"path": "a"}}, ["--train.0.weight", "3"],
+         "--train.0.weight: train is no list: write train.weight, or all of train as a list"),
+        (TWO, ["--train.0.pth", "c"], "--train.0.pth: unknown key; did you mean 'train.0.path'?"),
+        (TWO, ["--train.1.weight", "x"], "--train.1.weight: must be float, got 'x'"),
+        (TWO, ["--train.1.path", ""], "--train.1.path: must be a file, got ''"),
+        (TWO, ["--train", "[a]"],
+         "--train.0: must be a section with keys path, weight, got 'a'"),
+        ({"train": "a"}, [],
+         "config: train: must be a section with keys path, weight, or a list of such sections, "
+         "got 'a'"),
+        ({"train": [{"path": "a"}, None]}, [], "train.1.path: must be a file, got ''"),
+    ],
+)  # fmt: skip
+def test_refused_lists(mapping: dict[str, Any], words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        sources(mapping, *words)
+    assert str(error.value) == message
+
+
+def test_paths_of_a_list_of_sections() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Place:
+        path: PathText | tuple[PathText, ...] = ""
+
+    assert config.paths_of((Place(path="a"), Place(path=("b", "c")), Place())) == ["a", "b", "c"]

@@ -139,11 +139,9 @@ def test_held_tenth_is_seeded_and_not_learned_from(final: tuple[Path, str]) -> N
     assert written["train"] == [line for line in some if line not in written["held"]]
     config = read_config(folder / "aab-2")
     assert isinstance(config, TransductionConfig)
-    assert config.data.train
-    assert config.data.valid
-    assert (config.data.train.path, config.data.valid.path) == ("aab_train.tsv", "aab_held.tsv")
-    assert config.data.test
-    assert config.data.test.path == "aab_dev.tsv"
+    roles = config.data.training, config.data.corpora("valid"), config.data.corpora("test")
+    paths = [one.path for corpora in roles for one in corpora]
+    assert paths == ["aab_train.tsv", "aab_held.tsv", "aab_dev.tsv"]
     assert (config.train.seed, config.train.threads) == (2, 1)
 
 

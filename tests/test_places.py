@@ -20,8 +20,8 @@ from tests.test_cli import forget_log
 from tests.tiny import PAIRS, TEXTS, TINY, frame, train_tiny
 
 NO_PATHS = {
-    *("source_column", "target_column", "column", "split", "revision", "tags", "symbols"),
-    *("start_checkpoint", "freeze"),
+    *("source_column", "target_column", "column", "split", "revision", "tags", "tag", "symbols"),
+    *("configuration", "data_files", "start_checkpoint", "freeze"),
     *(f"series.{role}" for role in ("target", "past", "future", "static", "categorical")),
     *("series.time", "series.time_format", "series.id", "from", "until", "frequency", "timezone"),
 }

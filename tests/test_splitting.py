@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, Pair
+from seq2seq.data.pairs.corpus import Corpus, Pair
+from seq2seq.data.pairs.mixture import TrainingCorpusConfig
 from seq2seq.errors import ConfigError
 from seq2seq.models.seq2seq import EncoderConfig, Seq2SeqConfig
 from seq2seq.nn.decoder import DecoderConfig
@@ -279,14 +280,16 @@ def test_a_run_remembers_how_its_training_texts_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("corpus", "language"),
     [
-        (CorpusConfig(source="train.de", target="train.en"), "de"),
-        (CorpusConfig(source="a/train.pt_BR.gz", target="train.en"), "pt"),
-        (CorpusConfig(source="train.txt", target="target.txt"), "en"),
-        (CorpusConfig(path="a.jsonl", source_column="translation.fr"), "fr"),
-        (CorpusConfig(path="a.tsv"), "en"),
-        (CorpusConfig(path="a.tsv", source_column="1", target_column="0"), "en"),
+        (TrainingCorpusConfig(source="train.de", target="train.en"), "de"),
+        (TrainingCorpusConfig(source="a/train.pt_BR.gz", target="train.en"), "pt"),
+        (TrainingCorpusConfig(source="train.txt", target="target.txt"), "en"),
+        (TrainingCorpusConfig(path="a.jsonl", source_column="translation.fr"), "fr"),
+        (TrainingCorpusConfig(path="a.tsv"), "en"),
+        (TrainingCorpusConfig(path="a.tsv", source_column="1", target_column="0"), "en"),
         (None, "en"),
     ],
 )
-def test_files_and_columns_tell_the_language(corpus: CorpusConfig | None, language: str) -> None:
+def test_files_and_columns_tell_the_language(
+    corpus: TrainingCorpusConfig | None, language: str
+) -> None:
     assert DataConfig(train=corpus).source_language == language

@@ -134,4 +134,4 @@ def test_texts_that_are_not_named() -> None:
         LanguageModelTaskConfig().data.text("test")
     assert str(error.value) == ("data.test: is required; give data.test.files or data.test.path")
     with pytest.raises(ConfigError, match=r"^data.valid: is required; give data.valid.source and"):
-        TranslationConfig().data.corpus("valid")
+        TranslationConfig().data.corpora("valid")

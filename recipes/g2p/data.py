@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from seq2seq.data.pairs.corpus import CorpusConfig, Pair, open_corpus, usable
 from seq2seq.errors import DataError, nearest
@@ -14,6 +15,7 @@ SHARE = 10
 """One pair of so many is held out."""
 STEM = 6
 """Words with the same so many first letters are held out together, or learned together."""
+CorpusT = TypeVar("CorpusT", bound=CorpusConfig)
 Parts = dict[str, list[Pair]]
 """Words and their phonemes by part."""
 
@@ -39,12 +41,14 @@ def choose(folder: Path, wanted: Sequence[str]) -> list[str]:
 
 def read(path: Path) -> list[Pair]:
     """Reads words and their phonemes."""
-    return list(usable(open_corpus(columns(path.name), path.parent).pairs(), Counter()))
+    return list(
+        usable(open_corpus(columns(path.name, CorpusConfig), path.parent).pairs(), Counter())
+    )
 
 
-def columns(name: str) -> CorpusConfig:
+def columns(name: str, kind: type[CorpusT]) -> CorpusT:
     """Returns where the pairs of a file without header stand."""
-    return CorpusConfig(path=name, format="tsv", source_column="0", target_column="1")
+    return kind(path=name, format="tsv", source_column="0", target_column="1")
 
 
 def load(folder: Path, language: str, holdout: bool) -> Parts:
@@ -109,7 +113,7 @@ def put(folder: Path, name: str, parts: Parts, everything: bool) -> dict[str, Co
     """Writes a model's data; returns where each part stands."""
     folder.mkdir(parents=True, exist_ok=True)
     learned = parts[TRAIN] + parts[HELD] if everything else parts[TRAIN]
-    written = {part: columns(f"{name}_{part}.tsv") for part in parts}
+    written = {part: columns(f"{name}_{part}.tsv", CorpusConfig) for part in parts}
     for part, pairs in (parts | {TRAIN: learned}).items():
         write(folder / f"{name}_{part}.tsv", pairs)
     return written

@@ -19,9 +19,10 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 import seq2seq
-from recipes.g2p.data import DEV, HELD, TEST, TRAIN, Parts, choose, join, load, put
+from recipes.g2p.data import DEV, HELD, TEST, TRAIN, Parts, choose, columns, join, load, put
 from recipes.g2p.report import Exam, add_macro, examine, report
 from seq2seq.cli.parser import Parser
+from seq2seq.data.pairs.mixture import TrainingCorpusConfig
 from seq2seq.errors import Seq2SeqError, require
 from seq2seq.experiment import resolve
 from seq2seq.tasks.transduction import TransductionConfig
@@ -70,7 +71,7 @@ def plan(
                 data=replace(
                     base.data,
                     folder=str(data),
-                    train=files[TRAIN],
+                    train=columns(files[TRAIN].one_path, TrainingCorpusConfig),
                     valid=files[HELD],
                     test=files.get(DEV),
                 ),

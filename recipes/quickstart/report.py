@@ -6,7 +6,7 @@ from pathlib import Path
 
 import seq2seq
 from recipes.quickstart.baseline import Index
-from seq2seq.data.pairs.corpus import open_corpus
+from seq2seq.data.pairs.corpus import open_corpora
 from seq2seq.evaluation.metrics import chrf, exact_match
 from seq2seq.tasks.task import read_config
 from seq2seq.tasks.translation.config import TranslationConfig
@@ -22,7 +22,7 @@ def main(run: Path) -> None:
     config = read_config(run)
     assert isinstance(config, TranslationConfig)
     train, test = (
-        list(open_corpus(config.data.corpus(role), Path(config.data.folder)).pairs())
+        list(open_corpora(config.data.corpora(role), Path(config.data.folder)).pairs())
         for role in ("train", "test")
     )
     sources, references = [source for source, _ in test], [target for _, target in test]

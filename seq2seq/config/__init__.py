@@ -117,12 +117,17 @@ def flatten(config: object) -> dict[str, object]:
     """Returns every dotted key with its value; a section that is ``None`` is one key."""
     flat: dict[str, object] = {}
     for name, key in keys_of(type(config)).items():
-        value = key.of(config)
-        if is_dataclass(value) and not isinstance(value, type):
-            flat.update({f"{name}.{below}": inner for below, inner in flatten(value).items()})
-        else:
-            flat[name] = value
+        flat |= _flat(name, key.of(config))
     return flat
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f"{name}.{below}": inner for below, inner in flatten(value).items()}
+    if isinstance(value, tuple) and value and all(map(is_dataclass, value)):
+        sections = [_flat(f"{name}.{number}", section) for number, section in enumerate(value)]
+        return {key: inner for section in sections for key, inner in section.items()}
+    return {name: value}
 
 
 def differences(old: T, new: T) -> list[str]:
@@ -137,7 +142,9 @@ def differences(old: T, new: T) -> list[str]:
 
 
 def paths_of(settings: object) -> list[str]:
-    """Returns the paths that a section names, in the order of its keys."""
+    """Returns the paths that a section, or each of a list, names, in the order of its keys."""
+    if isinstance(settings, tuple):
+        return [path for section in settings for path in paths_of(section)]
     values = [
         getattr(settings, key.name) for key in keys_of(type(settings)).values() if key.is_path
     ]

@@ -47,6 +47,12 @@ class Key:
         return None
 
     @property
+    def listed(self) -> bool:
+        """Whether a list of such sections may stand in place of one."""
+        kinds = members(self.annotation)
+        return self.section is not None and any(typing.get_origin(kind) is tuple for kind in kinds)
+
+    @property
     def optional(self) -> bool:
         """Whether the field may be ``None``."""
         return types.NoneType in members(self.annotation)

@@ -1,7 +1,7 @@
 """From mappings to configuration classes: keys and values checked, and where each came from."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,8 +23,13 @@ class Found:
     origin: str
 
 
-# Field names to what was found for them: a Found, or the tree of a section.
+# Field names to what was found for them: a Found, or the tree of a section. Of a list of sections,
+# the tree has numbers from 0 in place of names, as dotted keys do: data.train.0.path.
 Tree: TypeAlias = dict[str, Any]
+
+
+class Whole(Tree):
+    """The tree of a whole list of sections, which takes the place of what was given before."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,32 @@ class Reader:
         if key.section is None:
             found = checked(key.annotation, value, self.origin + path)
             return Found(_at_home(found) if key.is_path else found, self.origin)
+        if key.listed and isinstance(value, list | tuple):
+            return Whole(self._numbered(key.section, dict(enumerate(value)), path))
+        if key.listed and isinstance(value, Mapping) and value and all(map(_has_number, value)):
+            return self._numbered(key.section, value, path)
+        return self._section(key.section, value, path, "or a list of such sections, " * key.listed)
+
+    def _section(self, section: type, value: object, path: str, others: str = "") -> Tree:
+        """Reads a section; ``others`` is what else may stand there, for messages."""
         if isinstance(value, Mapping):
-            return self.read(key.section, value, f"{path}.")
+            return self.read(section, value, f"{path}.")
         if value is None:  # a section of which every line is commented out
             return {}
-        accepted = ", ".join(keys_of(key.section))
+        accepted = ", ".join(keys_of(section))
         raise ConfigError(
-            f"{self.origin}{path}: must be a section with keys {accepted}, got {shown(value)}"
+            f"{self.origin}{path}: must be a section with keys {accepted}, {others}got "
+            f"{shown(value)}"
         )
+
+    def _numbered(self, section: type, entries: Mapping[Any, object], path: str) -> Tree:
+        """Reads sections of a list by their numbers; ``0.path`` reaches into one of them."""
+        tree: Tree = {}
+        for written, value in entries.items():
+            number, dot, rest = str(written).partition(".")
+            entry = self._section(section, {rest: value} if dot else value, f"{path}.{number}")
+            tree = merge(tree, {str(int(number)): entry})
+        return tree
 
     def _unknown(self, cls: type, prefix: str, written: str) -> str:
         meant = self._meant(cls, prefix, written)
@@ -82,6 +105,12 @@ class Reader:
         return next(iter(difflib.get_close_matches(prefix + written, alike, n=1, cutoff=0)), None)
 
 
+def _has_number(written: object) -> bool:
+    """Tells whether a key begins with the number of a section in a list."""
+    number = str(written).partition(".")[0]
+    return number.isascii() and number.isdecimal()
+
+
 def _at_home(paths: object) -> object:
     """Returns a path, or several, with the home folder in place of ``~``."""
     if isinstance(paths, tuple):
@@ -94,8 +123,8 @@ def merge(early: Tree, late: Tree) -> Tree:
     merged = dict(early)
     for name, entry in late.items():
         below = merged.get(name)
-        if isinstance(below, dict) and isinstance(entry, dict):
-            entry = merge(below, entry)
+        if isinstance(below, dict) and isinstance(entry, dict) and not isinstance(entry, Whole):
+            entry = type(below)(merge(below, entry))
         merged[name] = entry
     return merged
 
@@ -121,7 +150,8 @@ def build(cls: type[T], tree: Tree, prefix: str = "", base: object = None) -> T:
             values[key.field] = entry.value
         elif key.section is not None and (entry is not None or (required and not key.optional)):
             below = default if isinstance(default, key.section) else None
-            values[key.field] = build(key.section, entry or {}, f"{prefix}{name}.", below)
+            make_one = _build_list if _is_list(entry) else build
+            values[key.field] = make_one(key.section, entry or {}, f"{prefix}{name}.", below)
         elif required:
             raise ConfigError(f"{prefix}{name}: is required")
         else:
@@ -131,6 +161,39 @@ def build(cls: type[T], tree: Tree, prefix: str = "", base: object = None) -> T:
     except ConfigError as error:
         refused = str(error).partition(":")[0]
         raise ConfigError(f"{_origin(tree, refused)}{prefix}{error}") from None
+
+
+def _is_list(tree: Tree | None) -> bool:
+    return isinstance(tree, Whole) or (bool(tree) and any(map(_has_number, tree or ())))
+
+
+def _build_list(cls: type[T], tree: Tree, prefix: str, base: object = None) -> tuple[T, ...]:
+    """Builds each section of a list."""
+    numbers = [name for name in tree if _has_number(name)]
+    if len(numbers) < len(tree):
+        raise _one_and_several(tree, numbers, prefix)
+    for number, name in enumerate(sorted(numbers, key=int)):
+        if number != int(name):
+            origin = next(leaves(tree[name], f"{name}."), name)
+            raise ConfigError(
+                f"{_origin(tree, origin)}{prefix}{name}: there are only {number} in the list, "
+                f"counted from 0; {prefix}{number} would be the next"
+            )
+    return tuple(build(cls, tree[name], f"{prefix}{name}.") for name in sorted(numbers, key=int))
+
+
+def _one_and_several(tree: Tree, numbers: Sequence[str], prefix: str) -> ConfigError:
+    """Returns the error that keys of one section and of a list of them were given together."""
+    key = prefix.removesuffix(".")
+    if isinstance(tree, Whole):
+        name = next(leaf for leaf in leaves(tree) if not _has_number(leaf))
+        mend = f"{key} is a list of {len(numbers)}: write {prefix}0.{name} for its first, or a list"
+    else:
+        name = next(leaf for leaf in leaves(tree) if _has_number(leaf))
+        mend = (
+            f"{key} is no list: write {prefix}{name.partition('.')[2]}, or all of {key} as a list"
+        )
+    return ConfigError(f"{_origin(tree, name)}{prefix}{name}: {mend}")
 
 
 def _origin(tree: Tree, path: str) -> str:

@@ -94,13 +94,19 @@ def from_words(key: Key, words: str) -> object:
         return words
     if key.optional and words.lower() in ("none", "null"):
         return None
-    if str in members(key.annotation):
+    if str in members(key.annotation) and not _is_list(key, words):
         return words
     try:
         value = yaml.load(words, Loader)
     except (yaml.YAMLError, RecursionError):
         return words
     return words if value is None else value
+
+
+def _is_list(key: Key, words: str) -> bool:
+    """Tells whether words are a list in brackets, where a text or several may stand."""
+    several = any(typing.get_origin(kind) is tuple for kind in members(key.annotation))
+    return several and words.startswith("[") and words.endswith("]")
 
 
 def plain_of(value: object) -> object:

@@ -12,6 +12,9 @@ from seq2seq.errors import DataError, StorageError
 
 LEFTOVER_SECONDS = 3600
 """Younger drafts in a cache that is shared may be those of a process at work."""
+PART, PART_RECORD = ".part", ".part.json"
+PART_SECONDS = 7 * 24 * 3600
+"""After so long nobody goes on with what was made in part."""
 log = logging.getLogger("seq2seq")
 
 
@@ -45,15 +48,18 @@ def draft(path: Path) -> Iterator[Path]:
 
 
 def clear_leftovers(cache: Path, age: float = LEFTOVER_SECONDS) -> None:
-    """Removes drafts of processes that were killed: those not written to for ``age`` seconds.
+    """Removes drafts of processes that were killed: those not written to for ``age`` seconds; and
+    what was made in part a week ago.
 
     By the clock of the file system, which may be another machine's; 0 removes all.
-    """
-    leftovers = sorted(cache.glob("*.tmp-*"))
+    """  # noqa: D205
+    limits = {"*.tmp-*": age, f"*{PART}": age and PART_SECONDS}
+    limits[f"*{PART_RECORD}"] = age and PART_SECONDS
+    leftovers = [(file, limit) for name, limit in limits.items() for file in cache.glob(name)]
     now = _now_in(cache) if leftovers and age else math.inf
-    for leftover in leftovers:
+    for leftover, limit in sorted(leftovers):
         with suppress(OSError):  # another process was faster, or it is another user's
-            if now - leftover.stat().st_mtime >= age:
+            if now - leftover.stat().st_mtime >= limit:
                 leftover.unlink()
                 log.info("removed %s, left over from an interrupted encoding", leftover)
 

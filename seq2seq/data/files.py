@@ -5,10 +5,12 @@ constant memory.
 """
 
 import codecs
+import glob
 import gzip
 import hashlib
 import json
 import logging
+import os
 import re
 import reprlib
 import sys
@@ -29,6 +31,8 @@ SNIFFED_BYTES = 4096
 BLOCK_BYTES = 2**16
 PACKED_SUFFIXES = (".gz", ".zst")
 JSONL_SUFFIXES = (".jsonl", ".ndjson")
+WILD = re.compile(r"[*?\[]")
+"""What makes a pattern of a path."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 log = logging.getLogger("seq2seq")
 
@@ -224,6 +228,26 @@ def suffix_of(path: str) -> str:
     return Path(path).suffix
 
 
+def is_pattern(path: str, folder: Path) -> bool:
+    """Tells whether a path stands for files whose names match, not for one of that very name."""
+    return WILD.search(path) is not None and not (folder / path).exists()
+
+
+def matching(pattern: str, folder: Path) -> list[str]:
+    """Returns the names of the files that match a pattern in a folder, sorted.
+
+    Raises:
+        DataError: There are none.
+    """
+    names = glob.glob(pattern, root_dir=folder, recursive=True)
+    matches = {os.path.normpath(name) for name in names if (folder / name).is_file()}
+    if not matches:
+        raise DataError(
+            f"{folder / pattern}: matches no file; * stands for any name, ** for any folders"
+        )
+    return sorted(matches)
+
+
 def read_objects(path: Path) -> Iterator[tuple[str, Mapping[str, object] | None]]:
     """Yields the object in each line of a JSONL file, None for a blank line, and where it stood.
 
@@ -274,7 +298,7 @@ def text_of(row: Mapping[str, object], column: str, where: str) -> str:
 
 def no_column(where: str, column: str, found: Iterable[str]) -> DataError:
     """Returns the error that a row, or a file, has no such column; tells the nearest."""
-    names = list(found)
+    names = [name if name.isprintable() else repr(name) for name in found]
     last = column.rpartition(".")[2]
     return DataError(
         f"{where}: has no column {column}; found {', '.join(names) or 'none'}{nearest(last, names)}"

@@ -183,14 +183,17 @@ def begin(
     folder: Path,
     hashes: Mapping[str, str],
     start: Mapping[str, str] | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> None:
     """Writes down with what a run begins; last the configuration, which makes it a run.
 
-    ``start`` is what is known of the checkpoint of another run from which it begins.
+    ``start`` is what is known of the checkpoint of another run from which it begins; ``origins``
+    tell at which commits data sets of the hub are read.
     """
     facts: dict[str, object] = {"data": dict(hashes)}
     facts |= {"versions": _versions(), "python": platform.python_version()}
     facts |= {"start": dict(start)} if start else {}
+    facts |= {"commits": dict(origins)} if origins else {}
     (folder / PROVENANCE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     write_config(config, folder)
 
@@ -235,6 +238,15 @@ def begun_hashes(folder: Path) -> dict[str, str]:
             f"{path}: cannot be read ({why}), so the data cannot be compared; restore it, "
             "or name a new folder with --folder"
         ) from error
+
+
+def begun_commits(folder: Path) -> dict[str, str]:
+    """Returns the commits of data sets of the hub with which a run was begun, if it was."""
+    try:
+        told = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["commits"]
+        return {str(name): str(commit) for name, commit in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def trained_in(folder: Path) -> Path:

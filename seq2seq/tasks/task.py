@@ -153,6 +153,12 @@ class Material(ABC, Generic[ConfigT, PipelineT]):
     def fingerprints(self) -> dict[str, str]:
         """Returns a hash of the content of each part of the data, by role."""
 
+    def origins(self) -> Mapping[str, str]:
+        """Returns what names in the configuration stood for when the data were opened, such as the
+        commits of data sets of the hub; a run that goes on takes them from its provenance.
+        """  # noqa: D205
+        return {}
+
     @abstractmethod
     def learn(self) -> PipelineT:
         """Learns from the training data what turns data into tensors: tokenizers, vocabularies."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from seq2seq.data.layout import flatten, make_batch, pad
 from seq2seq.data.pairs.batches import BatchConfig, Batches, padding
-from seq2seq.data.pairs.corpus import CorpusConfig, open_corpus
+from seq2seq.data.pairs.corpus import CorpusConfig, open_corpora, open_corpus
 from seq2seq.data.pairs.store import FilterConfig, PairStore, encode_corpus
 from seq2seq.device import pick_precision
 from seq2seq.errors import ConfigError
@@ -465,7 +465,8 @@ def test_set(options: Options) -> tuple[list[str], list[str]]:
     """Returns the first pairs of a run's test set; its folder may have moved to ``data``."""
     config = run_config(options.run)
     own = Path(config.data.folder)
-    corpus = open_corpus(config.data.corpus("test"), own if own.is_dir() else Path(options.data))
+    folder = own if own.is_dir() else Path(options.data)
+    corpus = open_corpora(config.data.corpora("test"), folder)
     pairs = [pair for pair, _ in zip(corpus.pairs(), range(options.sentences), strict=False)]
     return [source for source, _ in pairs], [target for _, target in pairs]
 

@@ -18,7 +18,8 @@ from torch.nn import functional
 
 import seq2seq
 from seq2seq.cli import main
-from seq2seq.data.pairs.corpus import FORMATS, CorpusConfig, Format, Pair, of_file, read_separated
+from seq2seq.data.pairs.corpus import FORMATS, CorpusConfig, Format, Pair, of_file
+from seq2seq.data.pairs.separated import read_separated
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Score
 from seq2seq.measures import METRICS, Metric
@@ -79,7 +80,7 @@ def no_echo(config: SearchConfig) -> Rule:
 
 
 def read_bars(path: Path, config: CorpusConfig) -> Iterator[Pair]:
-    return read_separated(path, config, "|")
+    return read_separated(path, config.columns, "|")
 
 
 def vowels(hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool) -> Score:

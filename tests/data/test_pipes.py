@@ -13,20 +13,15 @@ import pytest
 
 from seq2seq.data.documents.texts import TextConfig, open_texts
 from seq2seq.data.files import opened
-from seq2seq.data.pairs.corpus import FORMATS, CorpusConfig, open_corpus
+from seq2seq.data.pairs.corpus import CorpusConfig, open_corpus
 from seq2seq.data.pipes import rereadable
 from seq2seq.errors import DataError, StorageError
+from tests.formats import WRITERS
 
 PAIRS = [(f"satz {number}", f"line {number}") for number in range(20_000)]
 """More than a pipe holds."""
-ROWS = {
-    "tsv": "".join(f"{source}\t{target}\n" for source, target in PAIRS),
-    "jsonl": "".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in PAIRS),
-}
-FOLDERS_OR_FAR = {"dataset", "hub"}
-"""Formats that are no files."""
-
-Piped = Callable[[str], str]
+TEXT = WRITERS["tsv"](PAIRS)
+Piped = Callable[[str | bytes], str]
 
 
 @pytest.fixture
@@ -34,12 +29,12 @@ def piped() -> Iterator[Piped]:
     """Gives a pipe, by the name that a shell gives it, into which a text is written."""
     threads, ends = [], []
 
-    def pipe(text: str) -> str:
+    def pipe(content: str | bytes) -> str:
         out, into = os.pipe()
 
         def write() -> None:
             with os.fdopen(into, "wb") as file:
-                file.write(text.encode())
+                file.write(content.encode() if isinstance(content, str) else content)
 
         thread = threading.Thread(target=write)
         thread.start()
@@ -53,11 +48,12 @@ def piped() -> Iterator[Piped]:
         os.close(end)
 
 
-@pytest.mark.parametrize("form", sorted(FORMATS.keys() - FOLDERS_OR_FAR))
+@pytest.mark.parametrize("form", ["text", *sorted(WRITERS)])
 def test_pairs(form: str, piped: Piped, tmp_path: Path) -> None:
-    if form in ROWS:
-        (tmp_path / "file").write_text(ROWS[form])
-        one, other = (CorpusConfig(path=path, format=form) for path in (piped(ROWS[form]), "file"))
+    if form in WRITERS:
+        content = WRITERS[form](PAIRS)
+        (tmp_path / "file").write_bytes(content)
+        one, other = (CorpusConfig(path=path, format=form) for path in (piped(content), "file"))
     else:
         sides = ["".join(f"{line}\n" for line in side) for side in zip(*PAIRS, strict=True)]
         for name, side in zip("ab", sides, strict=True):
@@ -72,7 +68,7 @@ def test_pairs(form: str, piped: Piped, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["files", "path"])
 def test_documents(kind: str, piped: Piped, tmp_path: Path) -> None:
-    text = ROWS["tsv"]
+    text = TEXT.decode()
     if kind == "files":
         config = TextConfig(files=(piped(text),), share=(0.0, 0.5))
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, brief
 from seq2seq.symbols import UNK
 from seq2seq.text.earlier import grown, kept
 from seq2seq.text.pipeline import Pipeline
@@ -96,7 +96,7 @@ def test_a_model_of_the_users_own_must_be_the_same(kind: str, tmp_path: Path) ->
     other = Pipeline.train(config(kind), NEW)
     text = (
         "target.model_file: must be the same model, as in the run that train.start names "
-        f"(or write train.start_vocabulary: replaced), got {str(file)!r}"
+        f"(or write train.start_vocabulary: replaced), got {brief(str(file))}"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
         kept(other, settings, "target")

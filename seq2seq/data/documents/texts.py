@@ -4,11 +4,9 @@ Unlike in corpora of pairs, where a text stands in one line, every character cou
 included.
 """
 
-import glob
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +18,8 @@ from seq2seq.data.files import (
     JSONL_SUFFIXES,
     digest_of,
     digest_of_items,
+    is_pattern,
+    matching,
     opened,
     read_objects,
     read_text,
@@ -27,14 +27,20 @@ from seq2seq.data.files import (
     text_of,
 )
 from seq2seq.data.pipes import rereadable
-from seq2seq.data.tables import Table, is_hub_id, load_from_disk, load_from_hub, read_rows
+from seq2seq.data.tables import (
+    HubPlace,
+    Table,
+    is_hub_id,
+    load_from_disk,
+    load_from_hub,
+    read_rows,
+)
 from seq2seq.errors import ConfigError, DataError, PathText, as_texts, require
 
 Document: TypeAlias = Iterator[str]
 Unit = Literal["file", "line", "paragraph"]
 
 BLOCK = 2**16
-WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,17 +217,8 @@ def _find(patterns: Sequence[str], folder: Path) -> list[Path]:
     """Returns the files that are named or matched, sorted by their names as written."""
     found: dict[str, Path] = {}
     for pattern in patterns:
-        if WILD.search(pattern) and not (folder / pattern).exists():
-            names_matched = glob.glob(pattern, root_dir=folder, recursive=True)
-            matches = {
-                os.path.normpath(name) for name in names_matched if (folder / name).is_file()
-            }
-            if not matches:
-                raise DataError(
-                    f"{folder / pattern}: matches no file; * stands for any name, ** for any "
-                    "folders"
-                )
-            found |= {name: folder / name for name in matches}
+        if is_pattern(pattern, folder):
+            found |= {name: folder / name for name in matching(pattern, folder)}
         else:
             path = rereadable(folder, pattern)
             with opened(path):  # or it fails only when its turn comes
@@ -245,7 +242,7 @@ def _open_folder(config: TextConfig, path: str, folder: Path) -> Texts:
 
 
 def _open_hub(config: TextConfig, path: str, folder: Path) -> Texts:
-    table = load_from_hub(path, config.split, config.revision, "files to text files")
+    table = load_from_hub(HubPlace(path, config.split, config.revision), "files to text files")
     return _of_table(path, table, config)
 
 

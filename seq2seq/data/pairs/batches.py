@@ -13,6 +13,8 @@ from seq2seq.text.pipeline import Pipeline
 
 ROWS_AT_ONCE = 2**16
 MOST_SORTED = 2**16 - 1
+DRAW = 1
+"""Stands in the seeds of rows that are drawn, so that nothing else is drawn with the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,28 @@ class BatchConfig:
         require(self.sentences >= 0, "sentences", "at least 0", self.sentences)
 
 
+@dataclass(frozen=True)
+class Shares:
+    """How many rows an epoch has of each stretch of a store."""
+
+    sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    def rows(self, seed: int, epoch: int) -> np.ndarray:
+        """Returns the rows of an epoch: each stretch as often as it goes in whole, then as many of
+        its rows as are left, drawn without replacement. Where all go in once: 0, 1, 2 and so on.
+        """  # noqa: D205
+        found, start = [], 0
+        for number, (size, wanted) in enumerate(zip(self.sizes, self.counts, strict=True)):
+            every = np.arange(start, start + size, dtype=np.int32)
+            found += [every] * (wanted // size)
+            if left := wanted % size:
+                rng = np.random.default_rng([seed, epoch, number, DRAW])
+                found.append(rng.choice(every, left, replace=False))
+            start += size
+        return np.concatenate(found)
+
+
 class Batches:
     """The batches of a store, epoch by epoch."""
 
@@ -38,12 +62,17 @@ class Batches:
         config: BatchConfig,
         seed: int,
         resample: tuple[Pipeline, Pipeline] | None = None,
+        shares: Shares | None = None,
     ) -> None:
-        """``resample`` cuts the texts into other subwords in each epoch; the store keeps texts."""
+        """``resample`` cuts the texts into other subwords in each epoch; the store keeps texts.
+
+        ``shares`` tells which rows an epoch has; None: each row once.
+        """
         self.store = store
         self.config = config
         self.seed = seed
         self.resample = resample
+        self.shares = shares
         self._latest: tuple[int, list[np.ndarray]] | None = None
 
     def plan(self, epoch: int) -> list[np.ndarray]:
@@ -59,11 +88,16 @@ class Batches:
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
-        rows = np.arange(len(self.store), dtype=np.int32)
+        rows = self._rows(epoch)
         rng.shuffle(rows)
         rows = _sorted(rows, self.store)
         batches = np.split(rows, self._cuts(rows))
         return [batches[index] for index in rng.permutation(len(batches))]
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        if self.shares is not None:
+            return self.shares.rows(self.seed, epoch)
+        return np.arange(len(self.store), dtype=np.int32)
 
     def _cuts(self, rows: np.ndarray) -> list[int]:
         """Returns where the sorted rows are cut so that each batch fits the budget."""

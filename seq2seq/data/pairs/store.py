@@ -3,10 +3,12 @@
 import hashlib
 import json
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from seq2seq.data.cache import clear_leftovers, draft, storing
 from seq2seq.data.files import digest
+from seq2seq.data.growing import Growing, growing
 from seq2seq.data.layout import make_batch
 from seq2seq.data.pairs.corpus import Corpus, Pair, usable
 from seq2seq.errors import DataError, require
@@ -26,6 +29,10 @@ FORMAT = 3
 PAIRS_AT_ONCE = 10_000
 CHARACTERS_AT_ONCE = 2**21
 """As many pairs, or texts as long together, are in memory with their tokens."""
+Row: TypeAlias = tuple[list[int], list[int], str, str]
+"""Ids and texts of both sides."""
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+"""Ends a file in Arrow's stream format."""
 log = logging.getLogger("seq2seq")
 
 
@@ -76,6 +83,14 @@ class PairStore:
         """
         with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
             return cls(stream.read_all(), dropped)
+
+    @classmethod
+    def joined(cls, stores: Sequence["PairStore"]) -> "PairStore":
+        """Returns stores, one after the other, as one; nothing is copied but their lengths."""
+        if len(stores) == 1:
+            return stores[0]
+        dropped = sum((store.dropped for store in stores), Counter[str]())
+        return cls(pa.concat_tables([store._table for store in stores]), dropped)
 
     def __len__(self) -> int:
         return len(self.source_lengths)
@@ -135,7 +150,7 @@ def encode_corpus(
 ) -> PairStore:
     """Encodes a corpus, or finds it encoded in ``cache``: keyed by content and pipelines.
 
-    What is damaged in the cache is encoded anew.
+    What is damaged in the cache is encoded anew; what a killed process has left is gone on with.
 
     Raises:
         DataError: No pair is left after filtering; says how many were dropped and why. Or a file
@@ -150,8 +165,8 @@ def encode_corpus(
     if store is None:
         with storing(cache):
             cache.mkdir(parents=True, exist_ok=True)
-            dropped = _write(path, corpus, source, target, filters, keep_text)
-            record = json.dumps({"sha256": digest(path), "dropped": dropped})
+            dropped, sha256 = _write(path, corpus, source, target, filters, keep_text)
+            record = json.dumps({"sha256": sha256, "dropped": dropped})
             with draft(path.with_suffix(".json")) as temporary:
                 temporary.write_text(record, encoding="utf-8")
         store = PairStore.open(path, dropped)
@@ -187,34 +202,68 @@ def _write(
     target: Pipeline,
     filters: FilterConfig,
     keep_text: bool,
-) -> Counter[str]:
-    """Encodes the corpus to an Arrow file, under a temporary name until it is whole."""
+) -> tuple[Counter[str], str]:
+    """Encodes the corpus to an Arrow file, or goes on with what a killed process has left.
+
+    Each list of pairs that is encoded at once is a part of the file. Returns what was dropped, and
+    the file's SHA-256.
+    """
     columns = {"source": _ids(source), "target": _ids(target)}
     if keep_text:
         columns |= {"source_text": pa.string(), "target_text": pa.string()}
     schema = pa.schema(columns)
-    dropped: Counter[str] = Counter()
-    pairs = usable(corpus.pairs(), dropped)
-    with (
-        draft(path) as temporary,
-        temporary.open("wb") as file,
-        pa.ipc.new_stream(file, schema) as writer,
-    ):
-        shown = tqdm(pairs, f"encode {corpus.name}", disable=None, unit=" pairs")
-        for chunk in chunks(shown, PAIRS_AT_ONCE, CHARACTERS_AT_ONCE, _characters):
-            texts = [list(side) for side in zip(*chunk, strict=True)]
-            rows = zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True)
-            kept = []
-            for row in rows:
-                reason = filters.reason(row[0], row[1])
-                if reason is None:
-                    kept.append(row)
-                else:
-                    dropped[reason] += 1
-            sides = [list(side) for side in zip(*kept, strict=True)] or [[] for _ in range(4)]
-            arrays = [pa.array(side, kind) for side, kind in zip(sides, schema.types, strict=False)]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
-    return dropped
+    blank: Counter[str] = Counter()
+    pairs = iter(tqdm(usable(corpus.pairs(), blank), f"encode {corpus.name}", disable=None,
+                      unit=" pairs"))  # fmt: skip
+    with growing(path) as file:
+        done, dropped = _gone_on(file, corpus.name, schema)
+        deque(islice(pairs, done), maxlen=0)
+        for chunk in chunks(pairs, PAIRS_AT_ONCE, CHARACTERS_AT_ONCE, _characters):
+            kept = _kept(chunk, source, target, filters, dropped)
+            file.write(_message(kept, schema))
+            kept.clear()  # before as much is read again
+            done += len(chunk)
+            file.end_part({"pairs": done, "dropped": dropped})
+        file.write(END_OF_STREAM)
+        return dropped + blank, file.sha256
+
+
+def _gone_on(file: Growing, name: str, schema: pa.Schema) -> tuple[int, Counter[str]]:
+    """Returns how many pairs a file has behind it, and what was dropped of them; begins one that
+    has none.
+    """  # noqa: D205
+    if not file.told:
+        file.write(memoryview(schema.serialize()))
+        return 0, Counter()
+    done = int(file.told["pairs"])
+    log.info("%s: going on after %s pairs, which are encoded", name, f"{done:,}")
+    return done, Counter(file.told["dropped"])
+
+
+def _message(rows: Sequence[Row], schema: pa.Schema) -> memoryview:
+    """Returns rows as a part of Arrow's stream format."""
+    sides = [list(side) for side in zip(*rows, strict=True)] or [[] for _ in range(4)]
+    arrays = [pa.array(side, kind) for side, kind in zip(sides, schema.types, strict=False)]
+    return memoryview(pa.record_batch(arrays, schema=schema).serialize())
+
+
+def _kept(
+    chunk: Sequence[Pair],
+    source: Pipeline,
+    target: Pipeline,
+    filters: FilterConfig,
+    dropped: Counter[str],
+) -> list[Row]:
+    """Returns the ids and texts of the pairs that are kept, and counts the others."""
+    texts = [list(side) for side in zip(*chunk, strict=True)]
+    kept = []
+    for row in zip(source.encode(texts[0]), target.encode(texts[1]), *texts, strict=True):
+        reason = filters.reason(row[0], row[1])
+        if reason is None:
+            kept.append(row)
+        else:
+            dropped[reason] += 1
+    return kept
 
 
 def _characters(pair: Pair) -> int:

@@ -14,7 +14,14 @@ from seq2seq import config as configuration
 from seq2seq.data.arriving import read_arriving
 from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.check import check
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, described_files, format_of, open_corpus
+from seq2seq.data.pairs.corpus import (
+    Corpus,
+    CorpusConfig,
+    described_files,
+    format_of,
+    open_corpora,
+    open_corpus,
+)
 from seq2seq.data.wmt import is_marked, with_sources
 from seq2seq.errors import ConfigError
 from seq2seq.evaluation.metrics import Unit
@@ -33,7 +40,7 @@ from seq2seq.tasks.console import (
 )
 from seq2seq.tasks.task import data_folder, read_config_of, task_of
 from seq2seq.tasks.translation.cases import Case, read_cases
-from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.config import ROLES, TranslationConfig, listed
 from seq2seq.tasks.translation.copying import read_dictionary
 from seq2seq.tasks.translation.evaluation import (
     EvaluationConfig,
@@ -42,6 +49,7 @@ from seq2seq.tasks.translation.evaluation import (
     test_corpus,
 )
 from seq2seq.tasks.translation.glossary import Glossary
+from seq2seq.tasks.translation.material import open_training
 from seq2seq.tasks.translation.translator import Translator, require_attention
 from seq2seq.tasks.translation.wish_files import WishFiles
 from seq2seq.tasks.translation.wishes import Wishes
@@ -147,28 +155,39 @@ def evaluate(options: Namespace) -> None:
 
 def data_check(options: Namespace) -> None:
     """Reports what is odd about the corpora of a configuration."""
-    report = check(configured(options.config, options.keys))
+    corpora, parts = configured(options.config, options.keys)
+    report = check(corpora)
     print(report.table())
-    for problem in report.problems:
+    problems = report.problems
+    if len(parts) > 1:
+        each = check(parts)
+        print(f"\ntrain, corpus by corpus\n{each.table()}")
+        others = [problem for problem in problems if not problem.startswith("train: ")]
+        problems = (*each.problems, *others)
+    for problem in problems:
         print(f"- {problem}")
 
 
-def configured(path: str | None, keys: Sequence[str]) -> dict[str, Corpus]:
-    """Opens the corpora of a configuration, by their roles."""
+def configured(
+    path: str | None, keys: Sequence[str]
+) -> tuple[dict[str, Corpus], dict[str, Corpus]]:
+    """Opens the corpora of a configuration, by their roles, and those of training one by one."""
     mapping = configuration.read(Path(path)) if path else {}
     task = task_of(mapping, str(path))
-    config = configuration.from_mapping(task.config, mapping, keys, str(path))
-    settings = config.data
-    corpora = {
-        role: open_corpus(where, Path(settings.folder))
-        for role in ("train", "valid", "test")
-        if (where := getattr(settings, role)) is not None
-    }
+    settings = configuration.from_mapping(task.config, mapping, keys, str(path)).data
+    parts: dict[str, Corpus] = {}
+    corpora: dict[str, Corpus] = {}
+    if settings.train is not None:
+        parts = {part.label: part.corpus for part in open_training(settings).parts}
+        corpora["train"] = Corpus.joined(list(parts.values()))
+    for role in ROLES[1:]:
+        if getattr(settings, role) is not None:
+            corpora[role] = open_corpora(settings.corpora(role), Path(settings.folder))
     if not corpora:
         raise ConfigError(
             "data.train: is required; name a CONFIG, or give --data.train.source and .target"
         )
-    return corpora
+    return corpora, parts
 
 
 def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
@@ -213,8 +232,9 @@ def pairs_config(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     """
     own = [
         (_format(one, config, Path(options.run)), one)
-        for one in (config.data.test, config.data.valid, config.data.train)
-        if one is not None and one.path is not None
+        for role in reversed(ROLES)
+        for one in listed(getattr(config.data, role) or ())
+        if one.path is not None
     ]
     form = format_of(options.pairs, Path())
     if form is None and not suffix_of(options.pairs):  # as of a pipe
@@ -222,14 +242,15 @@ def pairs_config(options: Namespace, config: TranslationConfig) -> CorpusConfig:
     if form is None:
         raise ConfigError(f"--pairs: must be {described_files()}, got {options.pairs!r}")
     read = next((one for kind, one in own if kind == form), CorpusConfig(path=options.pairs))
-    return replace(read, path=options.pairs, format=form, limit=0, **given(options, COLUMNS))
+    plain = replace(read, path=options.pairs, format=form, limit=0, tag="")
+    return replace(plain, **given(options, COLUMNS))
 
 
 def _format(corpus: CorpusConfig, config: TranslationConfig, run: Path) -> str | None:
     """Returns the format of one of the run's own corpora under one path."""
     if corpus.format != "auto":
         return corpus.format
-    return format_of(corpus.path or "", data_folder(config, run, corpus))
+    return format_of(corpus.one_path, data_folder(config, run, corpus))
 
 
 def _translator(options: Namespace) -> Translator:

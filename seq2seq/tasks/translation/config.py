@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from seq2seq.data.files import suffix_of
 from seq2seq.data.pairs.batches import BatchConfig
-from seq2seq.data.pairs.corpus import CorpusConfig
+from seq2seq.data.pairs.corpus import CorpusConfig, several
+from seq2seq.data.pairs.mixture import TrainingCorpusConfig
 from seq2seq.data.pairs.store import FilterConfig
 from seq2seq.errors import ConfigError, OneOf, PathText, require, require_name
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, take_tokenizer
@@ -16,6 +17,7 @@ from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
 
 Role = Literal["train", "valid", "test"]
+ROLES: tuple[Role, ...] = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +27,20 @@ class DataConfig:
     folder: PathText = "."
     """Where relative paths of the corpora begin; if it is relative, the directory that training is
     started from is remembered for `evaluate`."""
-    train: CorpusConfig | None = None
-    """Pairs to learn from."""
-    valid: CorpusConfig | None = None
-    """Pairs to validate with."""
-    test: CorpusConfig | None = None
-    """Pairs that `evaluate` uses unless given others; training never sees them."""
+    train: TrainingCorpusConfig | tuple[TrainingCorpusConfig, ...] | None = None
+    """Pairs to learn from: a corpus, or a list of them. Vocabularies learn from what an epoch has.
+    Files of valid and test are left out of what a pattern or a folder stands for."""
+    valid: CorpusConfig | tuple[CorpusConfig, ...] | None = None
+    """Pairs to validate with: a corpus, or a list of them, one after the other."""
+    test: CorpusConfig | tuple[CorpusConfig, ...] | None = None
+    """Pairs that `evaluate` uses unless given others; training never sees them. One corpus, or a
+    list."""
+    temperature: float | None = None
+    """In place of weights: an epoch is as large as all training corpora together, and each has a
+    share of it in proportion to its size to the power of 1 / temperature. 1: as they are; high: all
+    have the same."""
     filters: FilterConfig = field(default_factory=FilterConfig)
-    """Training pairs to leave out."""
+    """Training pairs to leave out, unless their corpus has filters of its own."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """How training pairs are joined to batches."""
     cache: PathText = ""
@@ -45,23 +53,61 @@ class DataConfig:
         """  # noqa: D205
         if self.train is None:
             return "en"
-        column = self.train.source_column.rpartition(".")[2]
-        name = suffix_of(self.train.source)[1:] if self.train.source else column
+        first = listed(self.train)[0]
+        column = first.source_column.rpartition(".")[2]
+        name = suffix_of(several(first.source)[0])[1:] if first.source else column
         return name[:2] if re.fullmatch(r"[a-z]{2}([-_]\w+)?", name) else "en"
 
-    def corpus(self, role: Role) -> CorpusConfig:
-        """Returns where a corpus comes from.
+    def corpora(self, role: Role) -> tuple[CorpusConfig, ...]:
+        """Returns where the pairs of a role come from.
 
         Raises:
             ConfigError: The configuration does not say.
         """
-        corpus: CorpusConfig | None = getattr(self, role)
-        if corpus is None:
+        return listed(self._required(role))
+
+    @property
+    def training(self) -> tuple[TrainingCorpusConfig, ...]:
+        """Where the training pairs come from.
+
+        Raises:
+            ConfigError: The configuration does not say.
+        """
+        corpora: TrainingCorpora = self._required("train")
+        return listed(corpora)
+
+    def _required(self, role: Role) -> Any:  # noqa: ANN401
+        corpora = getattr(self, role)
+        if corpora is None:
             raise ConfigError(
                 f"data.{role}: is required; give data.{role}.source and data.{role}.target, "
                 f"or data.{role}.path"
             )
-        return corpus
+        return corpora
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What is put before sources of training corpora."""
+        corpora = listed(self.train) if self.train is not None else ()
+        return tuple(dict.fromkeys(one.tag for one in corpora if one.tag))
+
+    def __post_init__(self) -> None:
+        for role in ROLES:
+            require(getattr(self, role) != (), role, "a corpus, or at least one in a list", [])
+        if self.temperature is not None:
+            require(self.temperature >= 1, "temperature", "at least 1", self.temperature)
+            weights = [one.weight for one in listed(self.train or ())]
+            accepted = "none where corpora have a weight"
+            require(set(weights) <= {1.0}, "temperature", accepted, self.temperature)
+
+
+SectionT = TypeVar("SectionT", bound=CorpusConfig)
+TrainingCorpora = TrainingCorpusConfig | tuple[TrainingCorpusConfig, ...]
+
+
+def listed(corpora: SectionT | tuple[SectionT, ...]) -> tuple[SectionT, ...]:
+    """Returns one corpus, or several, as a tuple."""
+    return corpora if isinstance(corpora, tuple) else (corpora,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +181,12 @@ class TranslationConfig:
             "false where model.decoder.attention is none",
             self.search.replace_unknown,
         )
+        known = (*self.source.tags, *self.data.tags)
+        for role in ("valid", "test"):
+            for corpus in listed(getattr(self.data, role) or ()):
+                fits = corpus.tag in ("", *known)
+                accepted = "one of training corpora or source.tags"
+                require(fits, f"data.{role}.tag", accepted, corpus.tag)
         measured = self.train.metric == "loss" or self.validation.sentences > 0
         require(
             measured,
@@ -167,9 +219,10 @@ class TranslationConfig:
 
     def settled(self) -> "TranslationConfig":
         """Returns the same with what depends on other keys written out, as a run keeps it."""
+        tags = tuple(dict.fromkeys((*self.source.tags, *self.data.tags)))
         return replace(
             self,
-            source=self.source.settled(),
+            source=replace(self.source.settled(), tags=tags),
             target=self.target.settled(),
             validation=replace(self.validation, metrics=self.validation_metrics),
         )

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from seq2seq import config as configuration
-from seq2seq.data.pairs.corpus import Corpus, open_corpus
+from seq2seq.data.pairs.corpus import Corpus, open_corpora
 from seq2seq.data.references import Accepted, all_texts
 from seq2seq.errors import ConfigError, OneOf, require, require_name
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.metrics import Score
 from seq2seq.measures import AUTO, BLEU_TOKENIZERS, METRICS, require_ready, scores, take_tokenizer
+from seq2seq.runs.folder import begun_commits
 from seq2seq.tasks.task import open_own, read_config_of
 from seq2seq.tasks.translation.cases import (
     Case,
@@ -149,4 +150,10 @@ def test_corpus(config: TranslationConfig, run: Path) -> Corpus:
             f"{run}: its configuration has no data.test; give --pairs, or --source and --reference "
             "(in Python: pairs)"
         )
-    return open_own(config, run, config.data.test, open_corpus)
+    commits = begun_commits(run)
+    return open_own(
+        config,
+        run,
+        config.data.corpora("test"),
+        lambda corpora, folder: open_corpora(corpora, folder, commits),
+    )

@@ -1,7 +1,8 @@
 """Pairs of texts, and how an encoder-decoder learns from them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,19 +10,21 @@ import torch
 
 from seq2seq.data.cache import clear_leftovers
 from seq2seq.data.pairs.batches import Batches, padding
-from seq2seq.data.pairs.corpus import Corpus, given_pairs, open_corpus
-from seq2seq.data.pairs.store import FilterConfig, describe, encode_corpus
+from seq2seq.data.pairs.corpus import Corpus, files_of, given_pairs, open_corpora
+from seq2seq.data.pairs.mixture import Mixture, Part, encode_mixture, open_mixture
+from seq2seq.data.pairs.store import FilterConfig, encode_corpus
 from seq2seq.data.references import all_texts
-from seq2seq.errors import as_texts
+from seq2seq.errors import DataError, as_texts
 from seq2seq.evaluation.bleu_tokenizer import pick_tokenizer
 from seq2seq.evaluation.text_loss import measure
 from seq2seq.measures import AUTO, METRICS, require_ready
 from seq2seq.models.seq2seq import Seq2Seq
+from seq2seq.runs.folder import begun_commits
 from seq2seq.symbols import UNK
 from seq2seq.tasks.start import TokenRows
-from seq2seq.tasks.task import ROLES, Data, Material, Ready, warn_of_unknown, write_samples
+from seq2seq.tasks.task import Data, Material, Ready, warn_of_unknown, write_samples
 from seq2seq.tasks.translation.cases import Case, grouped, restored, tell_of_ambiguous
-from seq2seq.tasks.translation.config import TranslationConfig
+from seq2seq.tasks.translation.config import DataConfig, TranslationConfig, listed
 from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translator import MOST_TOKENS, Translator
 
@@ -30,19 +33,24 @@ from seq2seq.tasks.translation.translator import MOST_TOKENS, Translator
 class PairMaterial(Material[TranslationConfig, Pipelines]):
     """Pairs of texts, for an encoder-decoder."""
 
-    train: Corpus
+    train: Mixture
     valid: Corpus
+    commits: Mapping[str, str] = field(default_factory=dict)
+    """Those that data sets of the hub are read at, by what the configuration names."""
 
     @classmethod
     def open(cls, config: TranslationConfig, data: Data) -> "PairMaterial":
         """Opens the corpora: lists of pairs from Python, or what the configuration names."""
-        train, valid = (
-            given_pairs(data[role], f"{role} pairs")
-            if role in data
-            else open_corpus(config.data.corpus(role), Path(config.data.folder))
-            for role in ROLES
-        )
-        return cls(config, train, valid)
+        settings, commits = config.data, begun_commits(Path(config.folder))
+        if "train" in data:
+            train = Mixture.mix([Part(given_pairs(data["train"], "train pairs"))])
+        else:
+            train = open_training(settings, commits)
+        if "valid" in data:
+            valid = given_pairs(data["valid"], "valid pairs")
+        else:
+            valid = open_corpora(settings.corpora("valid"), Path(settings.folder), commits)
+        return cls(config, train, valid, commits)
 
     def settled(self, begun: object) -> "PairMaterial":
         """Returns the same with BLEU's tokenizer chosen, if validation measures BLEU.
@@ -64,6 +72,10 @@ class PairMaterial(Material[TranslationConfig, Pipelines]):
     def fingerprints(self) -> dict[str, str]:
         """Returns a hash of each corpus' content."""
         return {"train": self.train.fingerprint(), "valid": self.valid.fingerprint()}
+
+    def origins(self) -> Mapping[str, str]:
+        """Returns the commits of data sets of the hub."""
+        return self.commits
 
     def learn(self) -> Pipelines:
         """Learns tokenizers and vocabularies of both sides."""
@@ -92,15 +104,17 @@ class PairMaterial(Material[TranslationConfig, Pipelines]):
         config = self.config
         keep_text = config.source.sampling > 0 or config.target.sampling > 0
         both = pipelines.source, pipelines.target
-        store = encode_corpus(
+        encoded = encode_mixture(
             self.train, *both, config.data.filters, self.cache, keep_text=keep_text
         )
-        batches = Batches(store, config.data.batch, config.train.seed, both if keep_text else None)
+        resample = both if keep_text else None
+        store, seed = encoded.store, config.train.seed
+        batches = Batches(store, config.data.batch, seed, resample, encoded.shares)
         model = build_model(config, pipelines).to(device)
         validation = PairValidation(config, model, pipelines, self.valid, folder)
         plan = batches.plan(0)
         facts = (
-            f"{len(store):,} pairs, {describe(store.dropped)}; {len(plan):,} batches an epoch, "
+            f"{encoded.facts}; {len(plan):,} batches an epoch, "
             f"{100 * padding(plan, store):.1f} % padding; "
             f"vocabulary: {len(pipelines.source):,} and {len(pipelines.target):,}"
         )
@@ -122,6 +136,21 @@ class PairMaterial(Material[TranslationConfig, Pipelines]):
         """Translates one text."""
         source, _ = next(self.valid.pairs())
         Translator.load(folder)([source])
+
+
+def held_out(settings: DataConfig) -> set[Path]:
+    """Returns the whole paths of the files that are for validation and test, as far as known."""
+    found: set[Path] = set()
+    for config in (*listed(settings.valid or ()), *listed(settings.test or ())):
+        with suppress(DataError):  # whoever opens it says what is wrong
+            found |= files_of(config, Path(settings.folder))
+    return found
+
+
+def open_training(settings: DataConfig, commits: dict[str, str] | None = None) -> Mixture:
+    """Opens the training corpora that a configuration names."""
+    folder, others = Path(settings.folder), held_out(settings)
+    return open_mixture(settings.training, settings.temperature, folder, others, commits)
 
 
 class PairValidation:

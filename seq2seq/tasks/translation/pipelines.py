@@ -1,6 +1,7 @@
 """Both ways between text and ids, and the model that fits them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -13,11 +14,12 @@ from seq2seq.models.seq2seq import Seq2Seq, build_seq2seq
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.text import storage
 from seq2seq.text.earlier import grown, kept
+from seq2seq.text.given import cut_tag
 from seq2seq.text.pipeline import Pipeline, train_tokenizer
 from seq2seq.text.sentences import share_of_several
 
 SOURCES = "sources.json"
-SHARE = "several_sentences"
+SHARE, BARE = "several_sentences", "without_tag"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Pipelines:
     several: float | None = None
     """The share of training sources that hold several sentences; None: an earlier version made it.
     """
+    bare: float | None = None
+    """The share of training sources without a language tag; None: there are none, or as above."""
 
     @classmethod
     def train(cls, config: TranslationConfig, corpus: Corpus) -> "Pipelines":
@@ -53,6 +57,7 @@ class Pipelines:
                 config.target, corpus.targets, key="target", trim=True, tokenizer=shared
             ),
             share_of_several(corpus.sources()),
+            _share_without(config.source.tags, corpus.sources()),
         )
 
     def kept(self, config: TranslationConfig) -> "Pipelines":
@@ -77,6 +82,7 @@ class Pipelines:
             grown(self.source, config.source, corpus.sources, key="source"),
             grown(self.target, config.target, corpus.targets, key="target", trim=True),
             share_of_several(corpus.sources()),
+            _share_without(config.source.tags, corpus.sources()),
         )
 
     @property
@@ -88,16 +94,29 @@ class Pipelines:
         """Writes both pipelines below ``folder``."""
         self.source.save(folder / "source")
         self.target.save(folder / "target")
-        if self.several is not None:
-            storage.write(folder, {SOURCES: storage.to_json({SHARE: self.several})})
+        shares = {SHARE: self.several, BARE: self.bare}
+        known = {name: share for name, share in shares.items() if share is not None}
+        if known:
+            storage.write(folder, {SOURCES: storage.to_json(known)})
 
     @classmethod
     def load(cls, folder: Path) -> "Pipelines":
         """Reads what :meth:`save` wrote."""
-        path, several = folder / SOURCES, None
+        path, shares = folder / SOURCES, dict[str, object]()
         if path.exists():
-            several = cast(float, storage.read_json(path, {SHARE: float})[SHARE])
-        return cls(Pipeline.load(folder / "source"), Pipeline.load(folder / "target"), several)
+            shares = storage.read_json(path, {SHARE: float})
+        several, bare = (cast(float | None, shares.get(name)) for name in (SHARE, BARE))
+        return cls(
+            Pipeline.load(folder / "source"), Pipeline.load(folder / "target"), several, bare
+        )
+
+
+def _share_without(tags: Sequence[str], sources: Iterable[str]) -> float | None:
+    """Returns the share of sources that begin with none of the tags; None where there are none."""
+    if not tags:
+        return None
+    counts = Counter(cut_tag(source, tags)[0] is None for source in sources)
+    return counts[True] / max(1, counts.total())
 
 
 def _require_text(corpus: Corpus) -> None:

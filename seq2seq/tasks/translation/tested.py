@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.data.files import read_lines
-from seq2seq.data.pairs.corpus import open_corpus
+from seq2seq.data.pairs.corpus import open_corpora
 from seq2seq.data.references import Accepted, read_references
 from seq2seq.data.wmt import Side, chosen, is_marked, read_side, with_sources
 from seq2seq.errors import ConfigError, DataError
-from seq2seq.runs.folder import CONFIG, PIPELINE
+from seq2seq.runs.folder import CONFIG, PIPELINE, begun_commits
 from seq2seq.tasks.task import open_own
 from seq2seq.tasks.translation.cases import Case, grouped, read_cases, restored
 from seq2seq.tasks.translation.config import TranslationConfig
@@ -162,4 +162,11 @@ def training_texts(
         return chain.from_iterable(map(read_lines, options.train))
     if run is None or config.data.train is None:
         return None
-    return open_own(config, Path(run), config.data.train, open_corpus).targets()
+    folder = Path(run)
+    commits = begun_commits(folder)
+    return open_own(
+        config,
+        folder,
+        config.data.training,
+        lambda corpora, where: open_corpora(corpora, where, commits),
+    ).targets()

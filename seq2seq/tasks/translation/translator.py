@@ -42,7 +42,6 @@ from seq2seq.tasks.translation.reading import read
 from seq2seq.tasks.translation.scoring import PairScore, log_probs_of, score_pairs
 from seq2seq.tasks.translation.translation import Translation, blank, joined
 from seq2seq.tasks.translation.wishes import Wishes
-from seq2seq.text.pipeline import Pipeline
 from seq2seq.text.sentences import (
     SPLITS,
     Sentences,
@@ -52,6 +51,8 @@ from seq2seq.text.sentences import (
     splitter,
 )
 
+RARE = 0.01
+"""Texts without a tag are odd where fewer of those learned from had none."""
 MOST_TOKENS = 1000
 """Longer sources are cut."""
 MOST_ROWS = 10_000
@@ -333,7 +334,7 @@ class Translator:
         """Encodes all texts; cuts those that are too long, and says what is odd about them."""
         rows = self.pipelines.source.encode([text if text.strip() else "" for text in texts])
         rows = [row if text.strip() else [] for row, text in zip(rows, texts, strict=True)]
-        for doubtful, problem in _doubtful(self.pipelines.source, texts, rows):
+        for doubtful, problem in _doubtful(self.pipelines, texts, rows):
             counted = f"{len(doubtful)} of {len(rows)} texts"
             _warn(f"{counted} {problem}; the first begins {doubtful[0][:40]!r}")
         return [row[:MOST_TOKENS] for row in rows]
@@ -346,10 +347,11 @@ def require_attention(translator: Translator, key: str) -> None:
 
 
 def _doubtful(
-    source: Pipeline, texts: Sequence[str], rows: Sequence[Sequence[int]]
+    pipelines: Pipelines, texts: Sequence[str], rows: Sequence[Sequence[int]]
 ) -> Iterator[tuple[list[str], str]]:
     """Yields the texts that a model may not be able to translate, and why, kind by kind."""
-    tags = source.vocabulary.tag_ids
+    source = pipelines.source
+    tags = source.vocabulary.tag_ids if (pipelines.bare or 0) < RARE else {}
     pairs = list(zip(texts, rows, strict=True))
     if long := [text for text, row in pairs if len(row) > MOST_TOKENS]:
         yield long, f"longer than {MOST_TOKENS:,} tokens are cut there"

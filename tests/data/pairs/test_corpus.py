@@ -335,6 +335,7 @@ def test_jsonl(row: dict[str, Any], columns: dict[str, str], tmp_path: Path) -> 
             r"line 2: has no column source; found sorce, target; did you mean 'sorce'\?$",
         ),
         ("{}", {}, "line 2: has no column source; found none$"),
+        ('{"a\\nb": 1}', {}, r"line 2: has no column source; found 'a\\nb'$"),
         ('{"source": 5, "target": "x"}', {}, "line 2: source must be text, got 5$"),
         ('{"source": "a", "target": null}', {}, "line 2: target must be text, got None$"),
         ('{"source": "\\ud800", "target": "x"}', {}, "line 2: source holds half a surrogate pair"),
@@ -486,7 +487,10 @@ def test_unusable_hub_id_is_refused(
             {"source": "a", "target": "b", "format": "tsv"},
             "format: must be text or auto for two files, got 'tsv'",
         ),
-        ({"path": "a", "format": "text"}, "format: must be auto, tsv, jsonl, dataset or hub, got"),
+        (
+            {"path": "a", "format": "text"},
+            "format: must be auto, tsv, csv, jsonl, parquet, arrow, dataset or hub, got",
+        ),
         ({"path": "a.tsv", "limit": -1}, "limit: must be 0 or more, got -1"),
         ({"path": "a", "source_column": ""}, "source_column: must be the name of a column, got ''"),
         ({"path": "a", "target_column": ""}, "target_column: must be the name of a column, got ''"),
@@ -498,7 +502,7 @@ def test_unusable_configuration_is_refused(settings: dict[str, Any], message: st
 
 
 def test_unknown_format_is_refused(tmp_path: Path) -> None:
-    message = r"^path: cannot tell the format of 'pairs.txt' by its name; set format: tsv, jsonl,"
+    message = r"^path: cannot tell the format of 'pairs.txt' by its name; set format: tsv, csv, j"
     with pytest.raises(ConfigError, match=message):
         open_file(tmp_path, "pairs.txt", "a\tx\n")
     assert list(open_file(tmp_path, "pairs.txt", "a\tx\n", format="tsv").sources()) == ["a"]
