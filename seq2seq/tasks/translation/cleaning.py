@@ -97,7 +97,7 @@ def _corpora(options: Namespace) -> tuple[Corpus, list[Corpus]]:
     if files and suffix_of(files[0]) in YAML:
         if len(files) > 1:
             raise ConfigError(f"{files[1]}: unexpected argument; a configuration stands alone")
-        corpora, _ = configured(files[0], options.keys)
+        corpora, _ = configured(Path(files[0]), options.keys)
         if "train" not in corpora:
             raise ConfigError(f"{files[0]}: data.train: is required")
         return corpora.pop("train"), [*corpora.values(), *others]

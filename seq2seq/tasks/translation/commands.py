@@ -169,10 +169,10 @@ def data_check(options: Namespace) -> None:
 
 
 def configured(
-    path: str | None, keys: Sequence[str]
+    path: Path | None, keys: Sequence[str]
 ) -> tuple[dict[str, Corpus], dict[str, Corpus]]:
     """Opens the corpora of a configuration, by their roles, and those of training one by one."""
-    mapping = configuration.read(Path(path)) if path else {}
+    mapping = configuration.read(path) if path else {}
     task = task_of(mapping, str(path))
     settings = configuration.from_mapping(task.config, mapping, keys, str(path)).data
     parts: dict[str, Corpus] = {}
