@@ -34,7 +34,7 @@ def mark_of(symbol: str, place: int) -> str:
 
 
 def apart(row: list[str]) -> list[str]:
-    """Cuts tokens that have marks inside, as a word has that a symbol touches.
+    r"""Cuts tokens that have marks inside, as a word has that a symbol touches.
 
     >>> apart(["see", "(\ud800", "\ud801"]) == ["see", "(", GLUE, "\ud800", "\ud801"]
     True

@@ -228,6 +228,7 @@ def test_a_joint_tokenizer_learns_no_symbol_of_either_side() -> None:
     made = Pipelines.train(config, corpus)
     assert not any("url" in piece or "num" in piece for piece in made.source.vocabulary.entries)
     assert (made.source.symbols, made.target.symbols) == (("<url>",), ("<url>", "<num>"))
+    assert made.shared_symbols == ("<url>",)
     (row,) = made.target.encode(["siehe <num>"])
     assert row[-1] == made.target.symbol_ids["<num>"]
 

@@ -11,6 +11,7 @@ import pytest
 
 from seq2seq.data.pairs.corpus import Corpus
 from seq2seq.errors import ConfigError, DataError
+from seq2seq.search.config import SearchConfig
 from seq2seq.symbols import UNK
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.copying import Copying, Spelling, read_dictionary, spelling
@@ -85,6 +86,14 @@ def test_a_placeholder_is_the_one_that_was_looked_at() -> None:
     assert (row, instead) == ([UNK, UNK, 9], ["<n2>", "<n1>"])
     nothing = made.copied([7, UNK], ["<n1>", "<unk>"], np.zeros((3, 3)), source)
     assert nothing == ([7, UNK], [])
+
+
+def test_symbols_of_both_sides_are_placeholders_unless_told() -> None:
+    assert Wishes().copying(SearchConfig()) is None
+    for wishes, marks in ((Wishes(), ("<n>",)), (Wishes(placeholders=["<url>"]), ("<url>",))):
+        copying = wishes.copying(SearchConfig(), ("<n>",))
+        assert copying is not None
+        assert copying.placeholders == marks
 
 
 TEXTS = ["A dog (wet), isn't it?", "größere Hündchen, laufen", "x y"]

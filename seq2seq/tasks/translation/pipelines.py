@@ -86,6 +86,11 @@ class Pipelines:
         )
 
     @property
+    def shared_symbols(self) -> tuple[str, ...]:
+        """The user's own symbols of both sides."""
+        return tuple(one for one in self.source.symbols if one in self.target.symbols)
+
+    @property
     def fingerprint(self) -> tuple[str, str]:
         """Two hashes of everything that decides about the ids of a text."""
         return self.source.fingerprint, self.target.fingerprint

@@ -260,7 +260,8 @@ class Translator:
 
     def _copying(self, search: SearchConfig, wishes: Wishes | None) -> Copying | None:
         """Returns what is copied from the sources, if anything is."""
-        copying = (wishes or Wishes()).copying(search)
+        symbols = self.pipelines.shared_symbols if has_attention(self) else ()
+        copying = (wishes or Wishes()).copying(search, symbols)
         if copying is not None:
             require_attention(self, "replace_unknown" if search.replace_unknown else "placeholders")
         return copying
@@ -340,9 +341,14 @@ class Translator:
         return [row[:MOST_TOKENS] for row in rows]
 
 
+def has_attention(translator: Translator) -> bool:
+    """Tells whether a model looks at the source."""
+    return any(model.decoder.attention is not None for model in translator.models)
+
+
 def require_attention(translator: Translator, key: str) -> None:
     """Raises a :class:`ConfigError` if no model has attention, which the setting ``key`` needs."""
-    if all(model.decoder.attention is None for model in translator.models):
+    if not has_attention(translator):
         raise ConfigError(f"{key}: needs attention; the run has none (model.decoder.attention)")
 
 

@@ -124,7 +124,7 @@ def _copying(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="symbols, such as '<url>', that source and translation share: told of where one is "
-        "lost",
+        "lost; default: those of source.symbols and target.symbols",
     )
 
 

@@ -39,15 +39,16 @@ class Wishes:
     """What is written for words of the sources where `replace_unknown` copies them."""
     placeholders: Sequence[str] = ()
     """Symbols, such as ``<url>``, that stand for the same in a source and its translation. Of
-    several that one is written which was looked at; how many texts lack one is told."""
+    several that one is written which was looked at; how many texts lack one is told. None: the
+    symbols that both pipelines have."""
 
     def __post_init__(self) -> None:
         require_kind(self.glossary or Glossary({"": ("",)}), Glossary, "glossary")
         require_kind({} if self.dictionary is None else self.dictionary, Mapping, "dictionary")
         as_texts(self.placeholders, "placeholders")
 
-    def copying(self, search: SearchConfig) -> Copying | None:
-        """Returns what is copied from the sources, if anything is.
+    def copying(self, search: SearchConfig, symbols: Sequence[str] = ()) -> Copying | None:
+        """Returns what is copied from the sources, if anything is; of ``symbols`` unless told.
 
         Raises:
             ConfigError: There is a dictionary, but no word is replaced.
@@ -55,7 +56,7 @@ class Wishes:
         copies = search.replace_unknown
         accepted = "left out where replace_unknown is false"
         require(copies or not self.dictionary, "dictionary", accepted, self.dictionary)
-        marks = tuple(as_texts(self.placeholders, "placeholders"))
+        marks = tuple(as_texts(self.placeholders, "placeholders")) or tuple(symbols)
         if not (copies or marks):
             return None
         return Copying(dictionary=self.dictionary or {}, placeholders=marks)
