@@ -650,7 +650,7 @@ STREAMED = {
     "tokenizer decode run/pipeline/target": ("4 5", "", "6"),
 }
 """Verbs that answer line by line, and lines for them."""
-READ_WHOLE = {"score", "tokenizer train"}
+READ_WHOLE = {"score", "tokenizer train", "data clean"}
 """Verbs whose answer needs the last line."""
 
 
@@ -868,7 +868,7 @@ def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
 def test_verbs_of_other_tasks(refused: Refused) -> None:
     assert refused("generate run") == (
         "run: its task is translation, which has no `generate`; it has translate, evaluate, "
-        "score-pairs, rerank, compare, data check"
+        "score-pairs, rerank, compare, data check, data clean"
     )
     assert refused("translate lm test.de") == (
         "lm: its task is language-model, which has no `translate`; it has evaluate, generate"
@@ -1382,7 +1382,7 @@ def test_a_tokenizer_and_back(ran: Ran, tmp_path: Path) -> None:
         ("train trian.de --output new", "trian.de does not exist; did you mean 'train.de'?"),
         (
             "train train.de --output new --tokenizer bp",
-            "--tokenizer: must be one of unigram, bpe, char, byte, word, space, got 'bp'; did you "
+            "--tokenizer: must be one of unigram, bpe, char, byte, word, space, subword-nmt, got 'bp'; did you "
             "mean 'bpe'?",
         ),
         (
