@@ -43,6 +43,7 @@ bench: $(VENV)/.dev
 # Options: `make drill DRILL='kills --tries 300 --seed 2 --json drill.json'`.
 drill: $(VENV)/.dev
 	$(BIN)/python -m tests.drill $(DRILL)
+	$(BIN)/python -m tests.gpu --cpu
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

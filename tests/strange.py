@@ -150,7 +150,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "placeholders": (*LISTS, None),
     },
     "Wishes.asked": {"texts": (), "numbers": (), "target": ()},
-    "Wishes.copying": {"search": ()},
+    "Wishes.copying": {"search": (), "symbols": ()},
     "Glossary": {"terms": (), "ignore_case": FLAG},
     "Glossary.read": {"path": PATH, "ignore_case": FLAG},
     "Glossary.found": {"text": ()},

@@ -16,7 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":  # before torch is imported: what drills fork may have no threads
     os.environ["OMP_NUM_THREADS"] = "1"
 
-from tests.drill import cost, damage, flips, kills, signals, terms
+from tests.drill import cost, damage, flips, glossaries, kills, signals
 from tests.drill.drill import Report, Setting
 
 PARTS: dict[str, Callable[[Setting], Report]] = {
@@ -24,7 +24,7 @@ PARTS: dict[str, Callable[[Setting], Report]] = {
     "damage": damage.run,
     "flips": flips.run,
     "signals": signals.run,
-    "terms": terms.run,
+    "terms": glossaries.run,
     "cost": cost.run,
 }
 
