@@ -15,7 +15,7 @@ from seq2seq.errors import ConfigError, StorageError, as_path, nearest, require,
 from seq2seq.evaluation.metrics import Score
 from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.runs import describe
-from seq2seq.runs.changes import accept_changes
+from seq2seq.runs.changes import accept_changes, with_former_defaults
 from seq2seq.runs.folder import CONFIG, PIPELINE, Run, begin, owned
 from seq2seq.runs.loading import find_start
 from seq2seq.tasks.task import (
@@ -155,7 +155,12 @@ def resolve(
     if ends and "train.epochs" not in settled.given:
         # The task's usual number of epochs is for want of another end.
         resolved = replace(resolved, train=replace(resolved.train, epochs=0))
-    return resolved if resolved.folder else replace(resolved, folder=f"runs/{name}")
+    if not resolved.folder:
+        resolved = replace(resolved, folder=f"runs/{name}")
+    folder = Path(resolved.folder)
+    if not (folder / CONFIG).exists():
+        return resolved
+    return with_former_defaults(resolved, read_config(folder), settled.given)
 
 
 def _mapping(

@@ -92,7 +92,8 @@ class SearchCell(Protocol):
 class Cell(nn.Module):
     """One recurrent layer in one direction.
 
-    A subclass says how it runs over sequences and how it makes one step. It may add
+    A subclass has a ``weight_input``, and says how it runs over sequences and how it makes one
+    step. It may add
     ``fold(vectors, precision, bounded)``, which returns a :class:`SearchCell`; without it, search
     uses :meth:`forward` and :meth:`step`.
     """
@@ -104,6 +105,9 @@ class Cell(nn.Module):
     bounded: ClassVar[bool] = False
     """Whether all outputs lie in [-1, 1]: products of eight-bit integers can then use one fixed
     scale instead of one a row."""
+
+    weight_input: nn.Parameter
+    """What inputs are multiplied with; drawn for inputs of standard deviation 1."""
 
     def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
         super().__init__()

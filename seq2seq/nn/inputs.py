@@ -33,7 +33,9 @@ class TokenInput(Input):
         self.dropout = dropout
         self.by_type = by_type
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
-        nn.init.normal_(self.weight, std=size**-0.5)
+        self.std = size**-0.5
+        """Standard deviation of the embeddings as they are drawn; a vector is about 1 long."""
+        nn.init.normal_(self.weight, std=self.std)
 
     @property
     def vectors(self) -> Float[Tensor, "V E"]:

@@ -71,9 +71,10 @@ class RecurrentConfig:
     hidden_size: int = 512
     """Width of a layer's output; a bidirectional layer gives half of it to each direction."""
     dropout: float = 0.3
-    """Chance of zeroing a feature of a layer's input, while training."""
-    input_dropout: float | None = None
-    """The same for the first layer's input; none: as `dropout`."""
+    """Chance of zeroing a feature that one layer hands to the next, while training."""
+    input_dropout: float | None = 0.0
+    """The same for what the first layer reads; none: as `dropout`. Worth much where little text is
+    read many times; short runs learn less with it."""
     locked_dropout: bool = False
     """Zero the same features at all steps of a sequence ("variational" dropout)."""
     forget_bias: float = 1.0
@@ -136,6 +137,18 @@ class Recurrent(nn.Module):
             nn.LayerNorm(config.hidden_size) if config.layer_norm else nn.Identity()
             for _ in self.sizes
         )
+
+    def fit_inputs(self, std: float, width: int) -> None:
+        """Fits the first layer to inputs whose first ``width`` features have this deviation.
+
+        Weights are drawn for features of standard deviation 1. Of smaller ones, such as embeddings,
+        the first layer would tell one from another only after many updates, so that their weights
+        are made larger by as much. In a residual stack they are not: there the inputs themselves
+        come out, and what the layer makes of them is small beside them at first.
+        """
+        if not self.config.residual:
+            for first in self.directions[0]:
+                first.weight_input.data[:, :width] /= std
 
     def zero_state(self, like: Float[Tensor, "B T F"]) -> Float[Tensor, "B L ND"]:
         """Returns the state before any input."""

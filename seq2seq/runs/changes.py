@@ -4,10 +4,10 @@ The refusal of a change and the README tell the same list; it is made here.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from seq2seq import config as configuration
 from seq2seq.device import pick_device, pick_precision
@@ -27,9 +27,17 @@ class RunConfig(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
+    def task(self) -> str:
+        """What the run is for."""
+        ...
+
+    @property
     def train(self) -> TrainConfig:
         """The training loop."""
         ...
+
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,32 @@ MAY_CHANGE = (
     Free(("train.threads", "train.device", "train.deterministic"), BITS, told=BITS),
 )
 """What the weights do not depend on, or not beyond their last bits."""
+
+
+_LEARNING = {"train.optimizer.learning_rate": 1e-3, "train.optimizer.schedule.name": "cosine"}
+_PAIRS = {f"model.{side}.input_dropout": None for side in ("encoder", "decoder")} | _LEARNING
+_LAYERS = {"model.layers.input_dropout": None}
+FORMER_DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "translation": _PAIRS,
+    "transduction": _PAIRS,
+    "language-model": _LAYERS | _LEARNING,
+    "forecasting": _LAYERS,
+}
+"""What keys of a task were by default until December 2026; runs that were begun so go on so."""
+
+
+def with_former_defaults(config: ConfigT, begun: RunConfig, given: Container[str]) -> ConfigT:
+    """Returns a configuration with what was a default when the run began, where it says nothing."""
+    then, now = configuration.flatten(begun), configuration.flatten(config)
+    kept = {
+        key: value
+        for key, value in FORMER_DEFAULTS.get(config.task, {}).items()
+        if key in now and key not in given and then.get(key, now[key]) == value != now[key]
+    }
+    if not kept:
+        return config
+    log.info("as when the run was begun, since nothing else is said: %s", ", ".join(kept))
+    return configuration.from_mapping(type(config), configuration.plain(config), kept)
 
 
 def may_change() -> list[str]:

@@ -15,7 +15,7 @@ SOURCE = torch.tensor([4, 2, 3])
 
 def decoder_of(**settings: Any) -> RecurrentDecoder:
     torch.manual_seed(1)
-    config = DecoderConfig(hidden_size=6, **{"dropout": 0.0, **settings})
+    config = DecoderConfig(hidden_size=6, **{"dropout": 0.0, "input_dropout": None, **settings})
     return RecurrentDecoder(config, input_size=5, memory_size=7, output_size=4).double()
 
 

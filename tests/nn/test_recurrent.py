@@ -62,7 +62,9 @@ def random_biases(module: nn.Module) -> None:
 
 def stack_of(cell: str, *, bidirectional: bool = False, **settings: Any) -> Recurrent:
     torch.manual_seed(1)
-    config = RecurrentConfig(cell=cell, hidden_size=6, **{"dropout": 0.0, **settings})
+    config = RecurrentConfig(
+        cell=cell, hidden_size=6, **{"dropout": 0.0, "input_dropout": None, **settings}
+    )
     stack = Recurrent(config, 4, bidirectional=bidirectional).double()
     random_biases(stack)
     return stack
@@ -328,6 +330,25 @@ def test_there_is_no_noise_outside_training_or_without_a_rate() -> None:
     assert stack_of("lstm", dropout=0.0).noise(like) == [None]
     first, second = (stack(like, stack.zero_state(like))[0] for _ in range(2))
     assert first.equal(second)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_stack_fit_to_small_inputs_sees_them_as_large_ones(
+    cell: str, bidirectional: bool
+) -> None:
+    drawn, fitted, residual = (
+        stack_of(cell, bidirectional=bidirectional, layers=2, residual=adds).eval()
+        for adds in (False, False, True)
+    )
+    inputs = torch.randn(2, 5, 4, dtype=torch.double)
+    small = torch.cat([inputs[..., :3] / 8, inputs[..., 3:]], dim=2)
+    before = {name: value.clone() for name, value in residual.state_dict().items()}
+    for stack in (fitted, residual):
+        stack.fit_inputs(1 / 8, width=3)
+    state = drawn.zero_state(inputs)
+    torch.testing.assert_close(fitted(small, state), drawn(inputs, state))
+    assert all(value.equal(before[name]) for name, value in residual.state_dict().items())
 
 
 def test_a_bidirectional_layer_gives_half_its_width_to_each_direction() -> None:

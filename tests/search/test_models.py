@@ -72,7 +72,7 @@ def batched(
 def test_batch_size_order_and_neighbours_change_nothing(beam: int) -> None:
     model, some = model_of(), sentences(64)
     expected = batched(model, some, beam, size=1, shuffled=False)
-    assert len({one.ids for one in expected}) > 35  # the models say something
+    assert len({one.ids for one in expected}) > 20  # the models say something
     for size in (7, 64):
         found = batched(model, some, beam, size, shuffled=True)
         assert [one.ids for one in found] == [one.ids for one in expected]
