@@ -46,6 +46,19 @@ def test_recipe_is_short_and_loads(path: Path) -> None:
     assert (path.parent / "README.md").exists()
 
 
+def test_directions_of_multi30k_differ_in_languages_alone() -> None:
+    (first, *others) = sorted((ROOT / "recipes" / "multi30k").glob("??-??.yaml"))
+    assert others
+    for path in others:
+        text = configuration.dump(load(path))
+        for old, new in zip(path.stem.split("-"), first.stem.split("-"), strict=True):
+            text = re.sub(
+                rf"(train|val|test_2016_flickr)\.{old}$", rf"\1.<{new}>", text, flags=re.M
+            )
+        text = re.sub("<(..)>", r"\1", text).replace(path.stem, first.stem)
+        assert text == configuration.dump(load(first))
+
+
 @pytest.mark.parametrize(
     ("readme", "command"),
     [(path, command) for path in READMES for command in commands(path)],
