@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seq2seq.tasks.task import Task
-from seq2seq.tasks.translation.config import TranslationConfig, ValidationConfig
+from seq2seq.tasks.translation.config import LEARNING, TranslationConfig, ValidationConfig
 from seq2seq.tasks.translation.task import TASK as TRANSLATION
 from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
@@ -26,7 +26,9 @@ class TransductionConfig(TranslationConfig):
     """How source text becomes ids."""
     target: PipelineConfig = field(default_factory=_characters)
     """How target text becomes ids."""
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40, metric="wer"))
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=40, metric="wer", optimizer=LEARNING)
+    )
     """The training loop."""
     validation: ValidationConfig = field(default_factory=lambda: ValidationConfig(metrics=None))
     """What is measured while training."""
