@@ -147,7 +147,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "terms": (),
         "glossary": ("terms.tsv", 3, {"a": ("b",)}),
         "dictionary": (3, "a", ["a"]),
-        "placeholders": (*LISTS, None),
+        "placeholders": LISTS,
     },
     "Wishes.asked": {"texts": (), "numbers": (), "target": ()},
     "Wishes.copying": {"search": (), "symbols": ()},

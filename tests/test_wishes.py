@@ -18,6 +18,9 @@ from seq2seq.tasks.translation.pipelines import Pipelines, build_model
 from seq2seq.tasks.translation.translator import Translator
 from seq2seq.tasks.translation.wish_files import WishFiles
 from seq2seq.tasks.translation.wishes import Wishes, spellings, words_of
+from seq2seq.text.marks import JOINED
+from seq2seq.text.pipeline import Pipeline
+from seq2seq.text.settings import PipelineConfig
 from seq2seq.text.tokenizers import TOKENIZERS
 from tests.codes import settings_of
 
@@ -275,3 +278,21 @@ def test_files_beside_the_texts(tmp_path: Path) -> None:
         "empty"
     )
     assert WishFiles({"prefix": None}, Wishes()).of(3) is None
+
+
+def test_a_glossary_of_python_takes_a_term_and_refuses_none() -> None:
+    assert Glossary({"Hund": "dog"}).terms == {"Hund": ("dog",)}
+    with pytest.raises(ConfigError, match=r"^terms: must be at least one target term for each"):
+        Glossary({"Hund": ()})
+    with pytest.raises(DataError, match=r"^terms: row 0: must be phrases, or lists"):
+        Wishes(terms=[[[]]]).asked(["a"], [0], translator_of("word").pipelines.target)
+
+
+def test_symbols_part_no_words() -> None:
+    config = PipelineConfig(symbols=("<url>",), **settings_of("subword-nmt", 300))
+    target = Pipeline.train(config, [text for _, text in PAIRS])
+    words = words_of(target)
+    assert not set(words.separators) & set(target.vocabulary.symbol_ids.values())
+    glue = target.vocabulary.symbol_ids[JOINED]
+    assert not words.opens[glue]
+    assert not words.closes[glue]

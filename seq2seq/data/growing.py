@@ -75,25 +75,27 @@ def growing(path: Path) -> Iterator[Growing]:
             yield Growing(own, None)
         return
     with file:  # until it is closed nobody else can claim it
-        kept, made = False, Growing(file, record)
+        made = Growing(file, record)
         try:
             yield made
             file.flush()
-            part.replace(path)
         except BaseException as error:
-            kept = bool(made.told) and not isinstance(error, Exception)
-            raise
-        finally:
-            if not kept:
-                part.unlink(missing_ok=True)
+            if isinstance(error, Exception) or not made.told:
                 record.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
+            raise
+        record.unlink(missing_ok=True)  # before the name is free for another process
+        part.replace(path)
 
 
 def _claimed(path: Path) -> IO[bytes] | None:
     """Opens a file, or makes it, for this process alone; None where that cannot be had."""
     if fcntl is None:
         return None
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    except PermissionError:  # another user has begun it
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file.fileno()).st_ino == path.stat().st_ino:  # not yet finished or removed

@@ -219,7 +219,7 @@ def load_from_hub(place: HubPlace, instead: str) -> Table:
 
 
 def stream_from_hub(place: HubPlace, instead: str) -> Stream:
-    """Does the same for one that is read over the network, as often as it is asked for.
+    """Opens a data set of the hub that is read over the network, as often as it is asked for.
 
     Raises:
         DataError: The hub is not reachable, or has no such data set.

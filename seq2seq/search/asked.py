@@ -30,12 +30,18 @@ class Words:
     """For each token, whether a word ends before it, whatever stands there."""
     closes: tuple[bool, ...]
     """For each token, whether a word may begin after it, whatever stands there."""
+    given: frozenset[int] = frozenset()
+    """Tokens that stand for something, such as tags and placeholders: they part no words."""
 
     @cached_property
     def separators(self) -> tuple[int, ...]:
         """The tokens that belong to no word."""
         both = zip(self.opens, self.closes, strict=True)
-        return tuple(token for token, free in enumerate(map(all, both)) if free and token > EOS)
+        return tuple(
+            token
+            for token, free in enumerate(map(all, both))
+            if free and token > EOS and token not in self.given
+        )
 
     def part(self, before: int, after: int) -> bool:
         """Tells whether no word goes on from one token to the next."""

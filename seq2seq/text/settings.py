@@ -46,7 +46,7 @@ class PipelineConfig:
     """Whether subwords never join digits."""
     sampling: float = 0.0
     """Subwords drawn at random while training: smoothing for unigram, dropout for the others; 0 is
-    off."""
+    off. What subword-nmt may draw is in its vocabulary, however rare it is."""
     character_coverage: float = 1.0
     """Share of the training text's characters that get a subword; the rest is spelt in bytes."""
     sample_size: int = 500_000

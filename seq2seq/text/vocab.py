@@ -67,9 +67,14 @@ class Vocabulary:
             self.later_symbols
         )
 
+    @property
+    def given_ids(self) -> frozenset[int]:
+        """Ids of what was not learned from texts: tags and the user's own symbols."""
+        return frozenset((*self.tag_ids.values(), *self.symbol_ids.values()))
+
     @cached_property
     def _ids(self) -> dict[str, int]:
-        others = {*range(len(SPECIALS)), *self.tag_ids.values(), *self.symbol_ids.values()}
+        others = {*range(len(SPECIALS)), *self.given_ids}
         found = {token: index for index, token in enumerate(self._texts) if index not in others}
         return found | {mark: index for index, mark in self.marks.items()}
 

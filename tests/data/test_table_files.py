@@ -58,7 +58,6 @@ def test_csv(
             r"line 2: is not CSV \(unexpected end of data\); a field with a comma",
         ),
         ('a,x\n"b"c,y\n', r"line 2: is not CSV \(',' expected after '\"'\); a field with"),
-        ("a,x\n" + '"' + "b\n" * 100_000, r"line 2: is not CSV \(field larger than field limit"),
         ("a,x\nb\n", "line 2: has 1 of the 2 columns needed; commas part them"),
         (
             "source,targte\na,x\n",

@@ -90,6 +90,7 @@ def test_a_placeholder_is_the_one_that_was_looked_at() -> None:
 
 def test_symbols_of_both_sides_are_placeholders_unless_told() -> None:
     assert Wishes().copying(SearchConfig()) is None
+    assert Wishes(placeholders=[]).copying(SearchConfig(), ("<n>",)) is None
     for wishes, marks in ((Wishes(), ("<n>",)), (Wishes(placeholders=["<url>"]), ("<url>",))):
         copying = wishes.copying(SearchConfig(), ("<n>",))
         assert copying is not None

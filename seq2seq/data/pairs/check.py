@@ -18,7 +18,7 @@ from seq2seq.data.pairs.cleaning import (
     usual_settings,
 )
 from seq2seq.data.pairs.corpus import Corpus, Pair
-from seq2seq.data.pairs.rules import RULES, Finder, Survey
+from seq2seq.data.pairs.rules import RULES, Finder, Survey, is_invisible
 from seq2seq.data.report import Report
 from seq2seq.lists import chunks
 
@@ -104,7 +104,8 @@ def _measure(
         for source, target in chunk:
             odd.update(ODD.findall(source))
             odd.update(ODD.findall(target))
-            lengths = len(source), len(target), len(source.split()), len(target.split())
+            words = (0 if is_invisible(text) else len(text.split()) for text in (source, target))
+            lengths = len(source), len(target), *words
             yield hash(source), hash((source, target)), *lengths
 
 

@@ -91,7 +91,8 @@ class CorpusConfig:
     limit: int = 0
     """Use only the first pairs; 0 uses all."""
     tag: str = ""
-    """Put before each source, such as <bt>: a language tag, which source.tags then has as well."""
+    """Put before each source, such as <bt>: a language tag, which source.tags then has as well. Of
+    several at the beginning of a text only the first is a tag."""
 
     def __post_init__(self) -> None:
         require_name(self.format, "format", ("auto", *FORMATS))
@@ -340,8 +341,8 @@ def open_corpus(
     """Opens a corpus and reads the first pair of each of its files.
 
     Args:
-        config: Where it is; relative paths are relative to ``folder``.
-        folder: See there.
+        config: Where it is.
+        folder: What its relative paths are relative to.
         held_out: Files (whole paths, resolved) that are left out of what patterns and folders stand
             for, which is told.
         commits: At which commits data sets of the hub are read, by their names and revisions; those
@@ -370,17 +371,17 @@ def files_of(config: CorpusConfig, folder: Path) -> set[Path]:
 
 
 def _files(config: CorpusConfig, folder: Path, held_out: Collection[Path]) -> list[CorpusConfig]:
-    """Returns the same without limit and tag for each file that a configuration stands for."""
+    """Returns a configuration for each file that ``config`` stands for, without limit and tag."""
     alone = replace(config, limit=0, tag="")
     if config.path is None:
         both = counterparts(several(config.source), several(config.target), folder, held_out)
         return [replace(alone, source=source, target=target) for source, target in both]
     suffixes = FORMATS[config.format].suffixes if config.format != "auto" else ()
-    return [
-        replace(alone, path=name)
-        for path in several(config.path)
-        for name in named_by(path, folder, suffixes, held_out)
-    ]
+    names: list[str] = []
+    for path in several(config.path):
+        found = named_by(path, folder, suffixes, held_out)
+        names += found if found == [path] else [name for name in found if name not in names]
+    return [replace(alone, path=name) for name in names]
 
 
 def _format(config: CorpusConfig, folder: Path) -> str:

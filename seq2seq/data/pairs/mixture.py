@@ -1,6 +1,7 @@
 """Several training corpora, of which an epoch takes in as much as each weighs."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from seq2seq.data.pairs.batches import Shares
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, Pair, open_corpus, usable
+from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, Pair, files_of, open_corpus, usable
 from seq2seq.data.pairs.store import FilterConfig, PairStore, describe, encode_corpus
 from seq2seq.errors import require
 from seq2seq.text.pipeline import Pipeline
+
+log = logging.getLogger("seq2seq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Mixture(Corpus):
-    """Training corpora as one: its pairs are those of an epoch, all passes through each corpus.
+    """Training corpora as one. Its pairs are what vocabularies learn from: all passes of an epoch
+    through each corpus, but each at least once, for what is drawn differs from epoch to epoch.
 
     >>> parts = [Part(Corpus.of([("a", "x"), ("b", "y")])), Part(Corpus.of([("c", "z")]), 2.0)]
     >>> list(Mixture.mix(parts).sources())
     ['a', 'b', 'c', 'c']
-    """
+    """  # noqa: D205
 
     parts: tuple[Part, ...] = ()
     temperature: float | None = None
@@ -77,7 +81,10 @@ class Mixture(Corpus):
 
         def read() -> Iterator[Pair]:
             found = weights() if temperature else [part.weight for part in parts]
-            each = (_passed(part.corpus, weight) for part, weight in zip(parts, found, strict=True))
+            each = (
+                _passed(part.corpus, max(1.0, weight))
+                for part, weight in zip(parts, found, strict=True)
+            )
             return chain.from_iterable(each)
 
         return cls(whole.name, read, lambda: _digest(parts), 0, "", corpora, temperature)
@@ -172,6 +179,9 @@ def open_mixture(
         ConfigError: The format of a path cannot be told from its name.
         DataError: A corpus is missing, empty or unreadable, or lacks a column.
     """
+    files = Counter(path for one in configs for path in files_of(one, folder) - set(held_out))
+    if several := sorted(path.name for path, times in files.items() if times > 1):
+        log.info("data.train: %s in several corpora", ", ".join(several))
     parts = [
         Part(open_corpus(one, folder, held_out, commits), one.weight, one.filters, one.named)
         for one in configs

@@ -39,14 +39,29 @@ def named_by(
 
 def _left(path: str, names: list[str], folder: Path, held_out: Collection[Path]) -> list[str]:
     """Returns those of some files that are not held out."""
-    left = [name for name in names if (folder / name).resolve() not in held_out]
+    left = [name for name in names if not _is_held_out(folder / name, held_out)]
+    _tell_of_left_out(folder / path, names, left)
+    return left
+
+
+def _is_held_out(path: Path, held_out: Collection[Path]) -> bool:
+    """Tells whether a file, or a folder that it lies in, is held out."""
+    whole = path.resolve()
+    return any(place in held_out for place in (whole, *whole.parents))
+
+
+def _tell_of_left_out(path: Path, names: Collection[str], left: Collection[str]) -> None:
+    """Says which files are left out of those that a path stands for.
+
+    Raises:
+        DataError: All are.
+    """
     if not left:
         raise DataError(
-            f"{folder / path}: stands only for files that are for validation or test; name others"
+            f"{path}: stands only for files that are for validation or test; name others"
         )
     if len(left) < len(names):
-        _tell_of_held_out(str(folder / path), ", ".join(sorted({*names} - {*left})))
-    return left
+        _tell_of_held_out(str(path), ", ".join(sorted({*names} - {*left})))
 
 
 @cache  # a corpus is opened more than once
@@ -85,7 +100,7 @@ def _side_by_side(
 ) -> list[tuple[str, str]]:
     count = min(len(WILD_CARD.findall(pattern)) for pattern in (source, target))
     left, right = (
-        _by_wild_cards(one, count, named_by(one, folder, (), held_out), folder)
+        _by_wild_cards(one, count, named_by(one, folder, (), ()), folder)
         for one in (source, target)
     )
     for alone, others, pattern in ((left, right, target), (right, left, source)):
@@ -94,7 +109,12 @@ def _side_by_side(
                 raise DataError(
                     f"{folder / name}: has no counterpart named {pattern}; each file needs one"
                 )
-    return [(left[part], right[part]) for part in left]
+    couples = [(left[part], right[part]) for part in left]
+    kept = [
+        both for both in couples if not any(_is_held_out(folder / one, held_out) for one in both)
+    ]
+    _tell_of_left_out(folder / source, left.values(), [one for one, _ in kept])
+    return kept
 
 
 def _by_wild_cards(
@@ -124,4 +144,4 @@ def _by_wild_cards(
 def _regex(wild_card: str) -> str:
     """Returns what matches as a wild card of a path does, in a group."""
     known = {"**/": "((?:.*/)?)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
-    return known.get(wild_card) or f"({wild_card.replace('[!', '[^', 1)})"
+    return known.get(wild_card, "([^/])")

@@ -5,10 +5,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html.entities import html5
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from seq2seq.data.files import is_blank
 from seq2seq.data.pairs.scripts import Foreign
 from seq2seq.errors import ConfigError, nearest, require
 
@@ -101,14 +101,20 @@ class Rule:
 
 # What is changed.
 
-ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
 GAP = re.compile(r"\s{2,}|[\t-\r\x1c-\x1f\x85\u2028\u2029]")
 """White space that is more than a sign, or would end a line; a single no-break space stays."""
 
 
 def _entities(text: str) -> str:
-    return ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+    return ENTITY.sub(_character, text) if "&" in text else text
+
+
+def _character(entity: re.Match[str]) -> str:
+    """Returns what an entity stands for; itself if no entity has that name."""
+    known = entity[0][1] == "#" or entity[0][1:] in html5
+    return html.unescape(entity[0]) if known else entity[0]
 
 
 def _controls(text: str) -> str:
@@ -127,8 +133,13 @@ def _whitespace(text: str) -> str:
 
 # What is left out, pair by pair.
 
-WEB = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\S+")
+WEB = re.compile(r"\b(?:https?://|www\.)\S+|(?<!\S)[^\s@]+@[^\s@]+\.\S+")
 NUMBER = re.compile(r"\d+(?:[.,:'\u2019]\d+)*")
+
+
+def is_invisible(text: str) -> bool:
+    """Tells whether a text has nothing but white space, and characters that only control."""
+    return all(unicodedata.category(sign)[0] in "CZ" for sign in text)
 
 
 def _each(tells: Callable[[str, str], bool]) -> Finder:
@@ -232,7 +243,10 @@ RULES: dict[str, Rule] = {
         "a space for runs of white space and for what ends lines, and none around a text",
         change=_whitespace,
     ),
-    "blank": Rule("blank", "a side without text", finder=lambda on, survey: _either(is_blank)),
+    "blank": Rule(
+        "blank", "a side without text that can be seen",
+        finder=lambda on, survey: _either(is_invisible),
+    ),
     "broken": Rule(
         "lost characters", "U+FFFD, which stands for lost characters",
         finder=lambda on, survey: _either(lambda text: "\ufffd" in text),
@@ -258,6 +272,7 @@ RULES: dict[str, Rule] = {
     ),
     "repeated": Rule(
         "repetitions", "N times the same character, but digits, or word in a row", 10, least=2.0,
+        most=1000.0,
         finder=_repeated,
     ),
     "copied": Rule(

@@ -7,8 +7,9 @@ from functools import cache
 
 from seq2seq.errors import require
 
-TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK", "IDEOGRAPHIC": "CJK"}
-"""Scripts that are written together, as in Japanese."""
+BESIDE_HAN = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC")
+TOGETHER = dict.fromkeys(BESIDE_HAN, "CJK") | {"MODIFIER": "", "COMBINING": ""}
+"""Scripts that are written together, as in Japanese, and marks that go with letters of any."""
 ASCII = "LATIN"
 """That of the letters of ASCII."""
 

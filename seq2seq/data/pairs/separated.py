@@ -44,6 +44,10 @@ def read_csv(path: Path, columns: Columns) -> Iterator[tuple[str, str]]:
     return _pairs(path, _rows_of_csv(path), columns, "commas")
 
 
+csv.field_size_limit(2**31 - 1)
+"""A text may be as long as in other formats."""
+
+
 def _rows_of_csv(path: Path) -> Rows:
     reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
     first = 1

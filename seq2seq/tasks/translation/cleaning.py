@@ -4,15 +4,23 @@ import json
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from seq2seq.data.files import STANDARD_INPUT, suffix_of
 from seq2seq.data.pairs.cleaning import Counts, Settings, clean, look_over
-from seq2seq.data.pairs.corpus import Corpus, CorpusConfig, Pair, described_files, open_corpus
+from seq2seq.data.pairs.corpus import (
+    Corpus,
+    CorpusConfig,
+    Pair,
+    described_files,
+    format_of,
+    open_corpus,
+)
 from seq2seq.data.pairs.rules import RULES
 from seq2seq.data.pairs.scripts import require_script
 from seq2seq.errors import ConfigError, nearest, require
@@ -93,7 +101,7 @@ def _writers(options: Namespace) -> list[tuple[str, Callable[[Pair], str]]]:
 def _corpora(options: Namespace) -> tuple[Corpus, list[Corpus]]:
     """Opens what is to be cleaned, and what is held out."""
     files: Sequence[str] = options.files
-    others = [_opened([path], options, "--held-out") for path in options.held_out]
+    others = _held_out(options)
     if files and suffix_of(files[0]) in YAML:
         if len(files) > 1:
             raise ConfigError(f"{files[1]}: unexpected argument; a configuration stands alone")
@@ -105,16 +113,28 @@ def _corpora(options: Namespace) -> tuple[Corpus, list[Corpus]]:
         key = options.keys[0]
         close = nearest(key, [f"--{name}" for name in RULES])
         raise ConfigError(f"{key}: unexpected argument without a configuration{close}")
-    return _opened(files, options, "FILE"), others
+    return _opened(files, options, "FILE", given(options, COLUMNS)), others
 
 
-def _opened(files: Sequence[str], options: Namespace, key: str) -> Corpus:
+def _held_out(options: Namespace) -> list[Corpus]:
+    """Opens the pairs that are held out: files of pairs, or two of lines."""
+    files: Sequence[str] = options.held_out
+    lines = len(files) == 2 and not any(format_of(file, Path()) for file in files)
+    each = [files] if lines else [[file] for file in files]
+    return [_opened(some, options, "--held-out", {}) for some in each]
+
+
+def _opened(
+    files: Sequence[str], options: Namespace, key: str, columns: Mapping[str, Any]
+) -> Corpus:
     """Opens a file or folder of pairs, or two files of lines."""
     if len(files) == 2:
+        for name in columns:
+            raise ConfigError(f"--{name.replace('_', '-')}: must be left out with files of lines")
         return open_corpus(CorpusConfig(source=files[0], target=files[1]), Path())
     accepted = f"a configuration, two files of lines, or one {described_files()}"
-    require(len(files) == 1, key, accepted, list(files))
-    (path,) = files
-    form = "tsv" if path == STANDARD_INPUT else "auto"
+    known = len(files) == 1 and (files[0] == STANDARD_INPUT or format_of(files[0], Path()))
+    require(bool(known), key, accepted, list(files))
+    form = "tsv" if files[0] == STANDARD_INPUT else "auto"
     with as_options(options):
-        return open_corpus(CorpusConfig(path=path, format=form, **given(options, COLUMNS)), Path())
+        return open_corpus(CorpusConfig(path=files[0], format=form, **columns), Path())

@@ -3,8 +3,9 @@
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -171,23 +172,34 @@ def data_check(options: Namespace) -> None:
 def configured(
     path: Path | None, keys: Sequence[str]
 ) -> tuple[dict[str, Corpus], dict[str, Corpus]]:
-    """Opens the corpora of a configuration, by their roles, and those of training one by one."""
+    """Opens the corpora of a configuration, by their roles, and those of training one by one.
+
+    Texts are without the tags that training puts before them.
+    """
     mapping = configuration.read(path) if path else {}
     task = task_of(mapping, str(path))
     settings = configuration.from_mapping(task.config, mapping, keys, str(path)).data
     parts: dict[str, Corpus] = {}
     corpora: dict[str, Corpus] = {}
     if settings.train is not None:
-        parts = {part.label: part.corpus for part in open_training(settings).parts}
+        for part in open_training(settings).parts:
+            parts[_free_name(part.label, parts)] = replace(part.corpus, tag="")
         corpora["train"] = Corpus.joined(list(parts.values()))
     for role in ROLES[1:]:
         if getattr(settings, role) is not None:
-            corpora[role] = open_corpora(settings.corpora(role), Path(settings.folder))
+            bare = [replace(one, tag="") for one in settings.corpora(role)]
+            corpora[role] = open_corpora(bare, Path(settings.folder))
     if not corpora:
         raise ConfigError(
             "data.train: is required; name a CONFIG, or give --data.train.source and .target"
         )
     return corpora, parts
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    """Returns the name of a training corpus, with a number where it is taken or that of a role."""
+    names = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(one for one in names if one not in taken and one not in ROLES)
 
 
 def _cases(options: Namespace, config: TranslationConfig) -> list[Case]:
@@ -321,7 +333,7 @@ def _wishes(options: Namespace) -> Wishes:
     return Wishes(
         glossary=_glossary(options),
         dictionary=read_dictionary(options.dictionary) if options.dictionary else None,
-        placeholders=tuple(options.placeholders),
+        placeholders=options.placeholders,
     )
 
 

@@ -31,8 +31,9 @@ class DataConfig:
     """Where relative paths of the corpora begin; if it is relative, the directory that training is
     started from is remembered for `evaluate`."""
     train: TrainingCorpusConfig | tuple[TrainingCorpusConfig, ...] | None = None
-    """Pairs to learn from: a corpus, or a list of them. Vocabularies learn from what an epoch has.
-    Files of valid and test are left out of what a pattern or a folder stands for."""
+    """Pairs to learn from: a corpus, or a list of them. Vocabularies learn from what an epoch has,
+    and from each corpus at least once. Files of valid and test are left out of what a pattern or a
+    folder stands for."""
     valid: CorpusConfig | tuple[CorpusConfig, ...] | None = None
     """Pairs to validate with: a corpus, or a list of them, one after the other."""
     test: CorpusConfig | tuple[CorpusConfig, ...] | None = None
@@ -185,11 +186,13 @@ class TranslationConfig:
             self.search.replace_unknown,
         )
         known = (*self.source.tags, *self.data.tags)
-        for role in ("valid", "test"):
-            for corpus in listed(getattr(self.data, role) or ()):
+        for role in ROLES[1:]:
+            corpora = getattr(self.data, role) or ()
+            for number, corpus in enumerate(listed(corpora)):
+                place = f"{role}.{number}" if isinstance(corpora, tuple) else role
                 fits = corpus.tag in ("", *known)
                 accepted = "one of training corpora or source.tags"
-                require(fits, f"data.{role}.tag", accepted, corpus.tag)
+                require(fits, f"data.{place}.tag", accepted, corpus.tag)
         measured = self.train.metric == "loss" or self.validation.sentences > 0
         require(
             measured,

@@ -34,7 +34,8 @@ def _clean(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pairs for --overlap besides the configuration's data.valid and data.test",
+        help="pairs for --overlap besides the configuration's data.valid and data.test: files of "
+        "pairs, or two of lines",
     )
     for side in ("source", "target"):
         parser.add_argument(f"--{side}-column", metavar="NAME", help=f"of files: the {side}'s")

@@ -1,13 +1,13 @@
 """A glossary: which terms of the target must stand for those of the source."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from seq2seq.data.files import is_blank, read_lines
-from seq2seq.errors import DataError, as_path, require_kind
+from seq2seq.errors import DataError, as_path, as_texts, require, require_kind
 from seq2seq.tasks.translation.borders import is_border
 
 
@@ -20,12 +20,16 @@ class Glossary:
     [('big dog', 'large dog'), ('dog',)]
     """
 
-    terms: Mapping[str, tuple[str, ...]]
+    terms: Mapping[str, Sequence[str]]
     ignore_case: bool = False
     """Whether a term is found in the source however it is written."""
 
     def __post_init__(self) -> None:
         require_kind(self.ignore_case, bool, "ignore_case")
+        terms = {source: tuple(as_texts(some, "terms")) for source, some in self.terms.items()}
+        for source, some in terms.items():
+            require(some != (), "terms", "at least one target term for each", {source: some})
+        object.__setattr__(self, "terms", terms)
 
     @classmethod
     def read(cls, path: str | Path, *, ignore_case: bool = False) -> "Glossary":
@@ -93,7 +97,7 @@ class Glossary:
         """The terms by how they are compared, and then by how they are written."""
         found: dict[str, dict[str, tuple[str, ...]]] = {}
         for source, targets in self.terms.items():
-            found.setdefault(self._fold(tidy(source)), {})[tidy(source)] = targets
+            found.setdefault(self._fold(tidy(source)), {})[tidy(source)] = tuple(targets)
         return found
 
     @cached_property

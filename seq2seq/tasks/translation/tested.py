@@ -2,12 +2,12 @@
 
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.data.files import read_lines
-from seq2seq.data.pairs.corpus import open_corpora
 from seq2seq.data.references import Accepted, read_references
 from seq2seq.data.wmt import Side, chosen, is_marked, read_side, with_sources
 from seq2seq.errors import ConfigError, DataError
@@ -16,6 +16,7 @@ from seq2seq.tasks.task import open_own
 from seq2seq.tasks.translation.cases import Case, grouped, read_cases, restored
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.evaluation import test_corpus
+from seq2seq.tasks.translation.material import open_training
 from seq2seq.tasks.translation.pipelines import Pipelines
 
 
@@ -168,5 +169,5 @@ def training_texts(
         config,
         folder,
         config.data.training,
-        lambda corpora, where: open_corpora(corpora, where, commits),
+        lambda _, where: open_training(replace(config.data, folder=str(where)), commits),
     ).targets()

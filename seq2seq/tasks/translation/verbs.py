@@ -121,7 +121,6 @@ def _copying(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--placeholders",
         nargs="+",
-        default=[],
         metavar="TEXT",
         help="symbols, such as '<url>', that source and translation share: told of where one is "
         "lost; default: those of source.symbols and target.symbols",

@@ -13,6 +13,7 @@ from seq2seq.symbols import UNK
 from seq2seq.tasks.translation.borders import borders, is_border
 from seq2seq.tasks.translation.copying import Copying
 from seq2seq.tasks.translation.glossary import Glossary
+from seq2seq.text.marks import JOINED
 from seq2seq.text.pipeline import Pipeline
 
 log = logging.getLogger("seq2seq")
@@ -37,7 +38,7 @@ class Wishes:
     """Terms that must stand for those of the sources."""
     dictionary: Mapping[str, str] | None = None
     """What is written for words of the sources where `replace_unknown` copies them."""
-    placeholders: Sequence[str] = ()
+    placeholders: Sequence[str] | None = None
     """Symbols, such as ``<url>``, that stand for the same in a source and its translation. Of
     several that one is written which was looked at; how many texts lack one is told. None: the
     symbols that both pipelines have."""
@@ -45,7 +46,7 @@ class Wishes:
     def __post_init__(self) -> None:
         require_kind(self.glossary or Glossary({"": ("",)}), Glossary, "glossary")
         require_kind({} if self.dictionary is None else self.dictionary, Mapping, "dictionary")
-        as_texts(self.placeholders, "placeholders")
+        as_texts(self.placeholders or (), "placeholders")
 
     def copying(self, search: SearchConfig, symbols: Sequence[str] = ()) -> Copying | None:
         """Returns what is copied from the sources, if anything is; of ``symbols`` unless told.
@@ -56,7 +57,7 @@ class Wishes:
         copies = search.replace_unknown
         accepted = "left out where replace_unknown is false"
         require(copies or not self.dictionary, "dictionary", accepted, self.dictionary)
-        marks = tuple(as_texts(self.placeholders, "placeholders")) or tuple(symbols)
+        marks = tuple(symbols if self.placeholders is None else self.placeholders)
         if not (copies or marks):
             return None
         return Copying(dictionary=self.dictionary or {}, placeholders=marks)
@@ -100,6 +101,10 @@ class Wishes:
         """Returns what must stand in one translation."""
         where = f"terms: row {number:,}"
         phrases = [tuple(as_texts(one, where)) for one in as_list(given, where, "phrases")]
+        if () in phrases:
+            raise DataError(
+                f"{where}: must be phrases, or lists of at least one, got an empty list"
+            )
         if self.glossary is not None:
             phrases += self.glossary.found(text)
         return terms_of(target, phrases)
@@ -109,8 +114,14 @@ class Wishes:
 def words_of(target: Pipeline) -> Words:
     """Returns where words begin and end among the tokens of a pipeline."""
     found = borders(replace(target, reversed=False))
-    sides = found.opens, found.closes
-    return Words(*(sides[::-1] if target.reversed else sides))
+    glue = target.vocabulary.symbol_ids.get(JOINED)
+    opens, closes = (
+        tuple(free and token != glue for token, free in enumerate(side))
+        for side in (found.opens, found.closes)
+    )
+    if target.reversed:
+        opens, closes = closes, opens
+    return Words(opens, closes, target.vocabulary.given_ids)
 
 
 @lru_cache(maxsize=2**16)

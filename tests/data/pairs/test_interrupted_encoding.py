@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from seq2seq.data import growing as module
-from seq2seq.data.cache import PART_SECONDS
+from seq2seq.data.cache import PART, PART_SECONDS
 from seq2seq.data.growing import growing
 from seq2seq.data.pairs import store
 from seq2seq.data.pairs.corpus import Corpus, Pair
@@ -206,3 +206,37 @@ def test_parts_that_nobody_goes_on_with_are_removed(tmp_path: Path) -> None:
     (record,) = recent.glob("*.part.json")
     told = json.loads(record.read_text())
     assert told["told"] == {"pairs": 21, "dropped": {"too long": 1}}
+
+
+def test_a_part_of_another_user_s_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, bytes]
+) -> None:
+    opened = os.open
+
+    def refuse(path: object, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(PART):
+            raise PermissionError(13, "Permission denied")
+        return opened(str(path), flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    encode(tmp_path, corpus())
+    assert content(tmp_path) == undisturbed
+
+
+def test_who_begins_as_another_ends_keeps_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "whole.arrow"
+    replace = Path.replace
+
+    def and_another(self: Path, target: Path) -> Path:
+        found = replace(self, target)
+        self.write_bytes(b"another's")
+        return found
+
+    with growing(path) as file:
+        file.write(b"all")
+        file.end_part({})
+        monkeypatch.setattr(Path, "replace", and_another)
+    assert path.read_bytes() == b"all"
+    assert path.with_suffix(PART).read_bytes() == b"another's"

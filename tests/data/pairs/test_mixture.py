@@ -87,10 +87,11 @@ def learned(weights: list[float], temperature: float | None = None) -> Counter[s
 
 def test_vocabularies_learn_from_what_an_epoch_has() -> None:
     assert learned([1.0, 1.0]) == {"a": 20, "b": 20}
-    assert learned([2.5, 0.25]) == {"a": 50, "b": 5}
-    assert learned([1.0], 2.0) == {"a": 50, "c": 150}
-    mixture = Mixture.mix([part("a", 4, 0.5)])
-    assert list(mixture.pairs()) == [pairs("a", 4)[n] for n in (1, 3)]  # evenly spaced
+    assert learned([2.5, 0.25]) == {"a": 50, "b": 20}  # each at least once
+    assert learned([1.0], 2.0) == {"a": 50, "c": 180}
+    mixture = Mixture.mix([part("a", 4, 1.5)])
+    own = pairs("a", 4)
+    assert list(mixture.pairs()) == [*own, own[1], own[3]]  # evenly spaced
     assert list(mixture.sources()) == [source for source, _ in mixture.pairs()]
 
 

@@ -167,3 +167,44 @@ def test_fingerprints_of_several(tmp_path: Path) -> None:
     assert open_corpora(both[:1], tmp_path).fingerprint() == found[0]
     names = open_corpus(CorpusConfig(path=("a.tsv", "b.tsv", "a.tsv")), tmp_path).name
     assert names == f"{tmp_path / 'a.tsv'}, {tmp_path / 'b.tsv'}, 1 more"
+
+
+def test_a_folder_that_is_held_out_holds_out_its_files(tmp_path: Path) -> None:
+    for name in ("train", "valid"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.tsv").write_text(f"{name}\tx\n")
+    found = open_corpus(CorpusConfig(path="**/*.tsv"), tmp_path, {(tmp_path / "valid").resolve()})
+    assert list(found.pairs()) == [("train", "x")]
+
+
+def test_what_is_held_out_of_one_side_is_out_of_both(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        for language in ("de", "en"):
+            (tmp_path / f"{name}.{language}").write_text(f"{name} {language}\n")
+    config = CorpusConfig(source="*.de", target="*.en")
+    for held in ("dev.de", "dev.en"):
+        found = open_corpus(config, tmp_path, {(tmp_path / held).resolve()})
+        assert list(found.pairs()) == [("train de", "train en")]
+
+
+def test_a_pattern_adds_no_file_that_a_list_has_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.tsv").write_text(f"{name}\tx\n")
+    assert pairs(tmp_path, path=("b.tsv", "*.tsv")) == [("b", "x"), ("a", "x")]
+    assert pairs(tmp_path, path=("a.tsv", "a.tsv")) == [("a", "x")] * 2
+
+
+@pytest.mark.parametrize("bracket", ["[a-cz-b]", "[^b]", "[!b]", "[ab]"])
+def test_brackets_of_patterns_are_those_of_files(bracket: str, tmp_path: Path) -> None:
+    for name in ("a.de", "a.en"):
+        (tmp_path / name).write_text(f"{name}\n")
+    if bracket == "[^b]":  # to a pattern of files ^ is a sign as any other
+        (tmp_path / "a.de").rename(tmp_path / "^.de")
+        (tmp_path / "a.en").rename(tmp_path / "^.en")
+    found = pairs(tmp_path, source=f"{bracket}.de", target=f"{bracket}.en")
+    assert len(found) == 1
+
+
+def test_a_text_of_a_csv_file_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{'a' * 200_000},x\n")
+    assert pairs(tmp_path, path="a.csv") == [("a" * 200_000, "x")]
