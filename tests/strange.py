@@ -147,7 +147,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[object]]] = {
         "terms": (),
         "glossary": ("terms.tsv", 3, {"a": ("b",)}),
         "dictionary": (3, "a", ["a"]),
-        "placeholders": LISTS,
+        "placeholders": LISTS[1:],
     },
     "Wishes.asked": {"texts": (), "numbers": (), "target": ()},
     "Wishes.copying": {"search": (), "symbols": ()},
