@@ -154,6 +154,7 @@ def build_language_model(config: LanguageModelConfig, vocab_size: int) -> Langua
     # Weights are drawn as parts are made: their order decides what a seed gives.
     inputs = TokenInput(vocab_size, size, config.embedding_dropout, by_type=True)
     decoder = RecurrentDecoder(layers, size, 0, config.output_size)
+    decoder.layers.fit_inputs(inputs.std, size)
     head = TokenHead(vocab_size, width, inputs if config.tie_embeddings else None)
     return LanguageModel(config, inputs, decoder, head)
 

@@ -169,10 +169,13 @@ def build_seq2seq(config: Seq2SeqConfig, source_vocab: int, target_vocab: int) -
     # Weights are drawn as parts are made: their order decides what a seed gives.
     source_input = TokenInput(source_vocab, source_size, config.word_dropout)
     reader = Recurrent(encoder, source_size, bidirectional=encoder.bidirectional)
-    reader.fit_inputs(source_input.std, source_size)
     target_input = TokenInput(target_vocab, size, config.word_dropout)
     writer = RecurrentDecoder(decoder, size, encoder.hidden_size, output_size)
-    writer.layers.fit_inputs(target_input.std, size)
+    if not encoder.residual:
+        # Both or neither: beside a small memory, of embeddings, a decoder of large states learns to
+        # write by itself before it learns to look.
+        reader.fit_inputs(source_input.std, source_size)
+        writer.layers.fit_inputs(target_input.std, size)
     bridge = Bridge(reader, writer.layers)
     head = TokenHead(target_vocab, output_size, target_input if config.tie_embeddings else None)
     return Seq2Seq(
