@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seq2seq.tasks.task import Task
-from seq2seq.tasks.translation.config import LEARNING, TranslationConfig, ValidationConfig
+from seq2seq.tasks.translation.config import TranslationConfig, ValidationConfig
 from seq2seq.tasks.translation.task import TASK as TRANSLATION
 from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.optimisation import OF_TEXT
 
 
 def _characters() -> PipelineConfig:
@@ -27,7 +28,7 @@ class TransductionConfig(TranslationConfig):
     target: PipelineConfig = field(default_factory=_characters)
     """How target text becomes ids."""
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(epochs=40, metric="wer", optimizer=LEARNING)
+        default_factory=lambda: TrainConfig(epochs=40, metric="wer", optimizer=OF_TEXT)
     )
     """The training loop."""
     validation: ValidationConfig = field(default_factory=lambda: ValidationConfig(metrics=None))

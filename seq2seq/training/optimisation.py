@@ -93,6 +93,10 @@ class OptimizerConfig:
         require(self.clip >= 0, "clip", "at least 0", self.clip)
 
 
+OF_TEXT = OptimizerConfig(learning_rate=2e-3, schedule=ScheduleConfig(name="trapezoid"))
+"""What the tasks of text go by unless told otherwise; recipes/multi30k has measured it."""
+
+
 def make_optimizer(
     config: OptimizerConfig, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ from seq2seq.models.language_model import LanguageModelConfig
 from seq2seq.search.config import SamplingConfig
 from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
+from seq2seq.training.optimisation import OF_TEXT
 
 Role = Literal["train", "valid", "test"]
 
@@ -82,7 +83,9 @@ class LanguageModelTaskConfig:
     """How text becomes ids."""
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     """The language model."""
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20, label_smoothing=0.0))
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=20, label_smoothing=0.0, optimizer=OF_TEXT)
+    )
     """The training loop."""
     validation: TextValidationConfig = field(default_factory=TextValidationConfig)
     """What is measured while training."""

@@ -15,10 +15,8 @@ from seq2seq.models.seq2seq import Seq2SeqConfig
 from seq2seq.search.config import SearchConfig
 from seq2seq.text.settings import PipelineConfig
 from seq2seq.training.config import TrainConfig
-from seq2seq.training.optimisation import OptimizerConfig, ScheduleConfig
+from seq2seq.training.optimisation import OF_TEXT
 
-LEARNING = OptimizerConfig(learning_rate=2e-3, schedule=ScheduleConfig(name="trapezoid"))
-"""How encoder-decoders learn; see recipes/multi30k, where this was measured beside others."""
 Role = Literal["train", "valid", "test"]
 ROLES: tuple[Role, ...] = ("train", "valid", "test")
 
@@ -162,7 +160,7 @@ class TranslationConfig:
     """How target text becomes ids; its vocabulary holds only what training targets contain."""
     model: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
     """The encoder-decoder."""
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20, optimizer=LEARNING))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=20, optimizer=OF_TEXT))
     """The training loop."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     """What is measured while training."""
