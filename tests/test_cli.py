@@ -642,7 +642,7 @@ LIST = '{"source": "eins", "hypotheses": [{"text": "one", "score": -1}]}'
 """An n-best list."""
 STREAMED = {
     "translate run --beam-size 1": ("eins zwei", "", "fünf"),
-    "translate run --format jsonl --n-best 2": ("eins zwei", "fünf"),
+    "translate run --format jsonl --n-best 2 --batch-size 1": ("eins zwei", "fünf"),
     "score-pairs run --batch-size 1": ("eins zwei\tone two", "", "fünf\tfive"),
     "rerank": (LIST, LIST),
     "tokenizer encode run/pipeline/source": ("eins zwei", "", "fünf"),
