@@ -1,14 +1,26 @@
 """What holds for all tests, and what stands in for a program that is not here."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from seq2seq import experiment
+
 # A busy machine makes no test fail.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_learning_curves() -> Iterator[None]:
+    """Draws none: that takes as long as a small training. Who wants one sets it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "plot_learning_curve", lambda history, path: None)
+        yield
+
 
 COMET = f"""#!{sys.executable} -SE
 import json, sys

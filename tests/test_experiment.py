@@ -16,8 +16,10 @@ import torch
 
 import seq2seq
 from seq2seq import config as configuration
+from seq2seq import experiment
 from seq2seq.data.pairs.corpus import Pair
 from seq2seq.errors import CheckpointError, ConfigError, DataError
+from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.experiment import average, resolve, train
 from seq2seq.runs import folder as folder_module
 from seq2seq.runs.describe import describe
@@ -73,7 +75,9 @@ def steps(folder: Path) -> int:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return go(folder, data__cache=str(folder.parent / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "plot_learning_curve", plot_learning_curve)
+        return go(folder, data__cache=str(folder.parent / "cache"))
 
 
 def test_the_run_folder_holds_all_that_belongs_to_the_run(finished: Run) -> None:

@@ -11,8 +11,10 @@ import torch
 
 import seq2seq
 from seq2seq import config as configuration
+from seq2seq import experiment
 from seq2seq.data.documents.texts import Texts
 from seq2seq.errors import ConfigError, DataError, Seq2SeqError
+from seq2seq.evaluation.plots.learning_curve import plot_learning_curve
 from seq2seq.experiment import average, resolve
 from seq2seq.runs.describe import describe
 from seq2seq.runs.folder import Run
@@ -50,7 +52,9 @@ def go(folder: Path, texts: list[str] | str = TEXTS, valid: list[str] = VALID, *
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return go(tmp_path_factory.mktemp("finished") / "run", train__average=0.9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "plot_learning_curve", plot_learning_curve)
+        return go(tmp_path_factory.mktemp("finished") / "run", train__average=0.9)
 
 
 def steps(folder: Path) -> int:

@@ -17,7 +17,6 @@ import torch
 import seq2seq
 from recipes.g2p import run as recipe
 from recipes.g2p.data import STEM, split
-from seq2seq import experiment
 from seq2seq.errors import Seq2SeqError
 from seq2seq.runs.folder import Run
 from seq2seq.tasks.task import read_config, read_config_of
@@ -38,8 +37,6 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        # Pictures take most of the time of a short run, and have their own tests.
-        patch.setattr(experiment, "plot_learning_curve", lambda history, path: None)
         yield
     torch.set_num_threads(threads)
 

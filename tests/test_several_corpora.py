@@ -37,7 +37,6 @@ VALID = [(f"satz {n}", f"line {n}") for n in range(3)]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("seq2seq.experiment.plot_learning_curve", lambda *_: None)
     for name, pairs in (("large", LARGE), ("small", SMALL), ("valid", VALID)):
         (tmp_path / f"{name}.tsv").write_bytes(WRITERS["tsv"](pairs))
     return tmp_path

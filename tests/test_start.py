@@ -42,11 +42,6 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return {task: train_tiny(task, folder / task) for task in OF_TEXT}
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seq2seq.experiment.plot_learning_curve", lambda *_: None)
-
-
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets updates change nothing, so that a run ends as it begins."""

@@ -24,12 +24,6 @@ KINDS = ("naive", "linear", "arima", RECURRENT)
 Ran = Callable[..., str]
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learning curves take longer than what is tried here."""
-    monkeypatch.setattr("seq2seq.experiment.plot_learning_curve", lambda rows, path: None)
-
-
 @pytest.fixture
 def ran(capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs a command line, and returns what it prints; or, if it is refused, why."""
