@@ -22,8 +22,8 @@ CUDA = Setting(device=torch.device("cuda"), short=True)
 CPU = Setting(device=torch.device("cpu"), short=True)
 MEASURED = ("card", "training speed", "search speed", "generation speed", "recipe")
 CHECKS = [case for case in all_cases(CUDA) if case.part not in MEASURED]
-SLOW = {"memory", "replayed updates"}
-"""What takes half of the time on a processor; `make drill` tries all."""
+SLOW = {"memory", "replayed updates", "learning", "training speed"}
+"""What takes most of the time on a processor; `make drill` tries all."""
 
 
 @pytest.mark.gpu
