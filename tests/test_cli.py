@@ -524,12 +524,11 @@ def test_a_dash_is_standard_output(ran: Ran) -> None:
 def test_standard_output_by_its_name_is_not_replaced(tmp_path: Path, ran: Ran) -> None:
     expected = ran("translate run test.de")
     log = tmp_path / "log"
-    for name in ("/dev/stdout", str(log)):
-        log.write_text("written before\n")
-        command = [sys.executable, "-m", "seq2seq.cli", "translate", "run", "test.de"]
-        with log.open("a") as file:
-            subprocess.run([*command, "--output", name], stdout=file, check=True)
-        assert log.read_text(encoding="utf-8") == f"written before\n{expected}"
+    log.write_text("written before\n")
+    command = [sys.executable, "-m", "seq2seq.cli", "translate", "run", "test.de"]
+    with log.open("a") as file:
+        subprocess.run([*command, "--output", "/dev/stdout"], stdout=file, check=True)
+    assert log.read_text(encoding="utf-8") == f"written before\n{expected}"
 
 
 def test_a_full_disk(refused: Refused) -> None:
