@@ -1,13 +1,19 @@
 """What holds for all tests, and what stands in for a program that is not here."""
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from hypothesis import settings
 
 from seq2seq import experiment
+from seq2seq.cli.main import main
+
+Ran: TypeAlias = Callable[..., str]
+"""What runs a command line, and returns what it says."""
 
 # A busy machine makes no test fail.
 settings.register_profile("unhurried", deadline=None)
@@ -20,6 +26,41 @@ def no_learning_curves() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "plot_learning_curve", lambda history, path: None)
         yield
+
+
+def tree() -> set[str]:
+    """Returns all files below the current directory but those of a cache."""
+    return {str(path) for path in Path().rglob("*") if path.parts[0] != "cache"}
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Runs a command that must succeed, and may have something to say; returns what it printed."""
+
+    def run(line: str, says: str = "") -> str:
+        code, found = main(shlex.split(line)), capsys.readouterr()
+        assert code == 0, found.err
+        assert says in found.err
+        return found.out
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Runs a command that must fail with one line, leaving nothing; returns that line."""
+
+    def run(line: str, code: int = 2) -> str:
+        before = tree()
+        assert main(shlex.split(line)) == code
+        found = capsys.readouterr()
+        assert "Traceback" not in found.err
+        *_, last = found.err.splitlines()
+        assert last.startswith("seq2seq: ")
+        assert tree() == before
+        return last.removeprefix("seq2seq: ")
+
+    return run
 
 
 COMET = f"""#!{sys.executable} -SE

@@ -43,6 +43,7 @@ from seq2seq.tasks.task import named
 from seq2seq.tasks.translation.commands import pairs_config
 from seq2seq.tasks.translation.config import TranslationConfig
 from seq2seq.tasks.translation.translator import _warn
+from tests.conftest import Ran, tree
 
 SOURCE = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
 TARGET = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -78,8 +79,6 @@ validation: {sample: 0, window: 0}
 MOST = max(MOST_THREADS, 8 * (os.cpu_count() or 1))
 TOO_FEW_THREADS = f"--threads: must be 0 (as many as there are cores) to {MOST}, got -1"
 COMMAND = [sys.executable, "-m", "seq2seq.cli"]
-Refused = Callable[..., str]
-Ran = Callable[..., str]
 
 
 def write_corpus(folder: Path) -> None:
@@ -153,40 +152,6 @@ def _inside(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_log()
 
 
-def tree() -> set[str]:
-    return {str(path) for path in Path().rglob("*") if path.parts[0] != "cache"}
-
-
-@pytest.fixture
-def ran(capsys: pytest.CaptureFixture[str]) -> Ran:
-    """Runs a command that must succeed, and may have something to say; returns what it printed."""
-
-    def run(line: str, says: str = "") -> str:
-        code, found = main(shlex.split(line)), capsys.readouterr()
-        assert code == 0, found.err
-        assert says in found.err
-        return found.out
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs a command that must fail with one line, leaving nothing; returns that line."""
-
-    def run(line: str, code: int = 2) -> str:
-        before = tree()
-        assert main(shlex.split(line)) == code
-        found = capsys.readouterr()
-        assert "Traceback" not in found.err
-        *_, last = found.err.splitlines()
-        assert last.startswith("seq2seq: ")
-        assert tree() == before
-        return last.removeprefix("seq2seq: ")
-
-    return run
-
-
 # --- train: the configuration
 
 
@@ -245,7 +210,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ),
     ],
 )  # fmt: skip
-def test_train_refuses_configurations(words: str, message: str, refused: Refused) -> None:
+def test_train_refuses_configurations(words: str, message: str, refused: Ran) -> None:
     assert refused(f"train {words}") == message
 
 
@@ -284,7 +249,7 @@ def test_train_refuses_configurations(words: str, message: str, refused: Refused
         ),
     ],
 )
-def test_train_refuses_corpora(words: str, message: str, refused: Refused) -> None:
+def test_train_refuses_corpora(words: str, message: str, refused: Ran) -> None:
     assert refused(f"train config.yaml --folder new --data.{words}") == message
 
 
@@ -311,7 +276,7 @@ def test_odd_characters_stay_in_their_lines(
     assert {"eins", "fünf"} <= vocabulary
 
 
-def test_the_hub_out_of_reach(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_out_of_reach(refused: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route\nmore")
 
@@ -349,9 +314,7 @@ def test_a_folder_of_datasets(tmp_path: Path, ran: Ran) -> None:
         ),
     ],
 )
-def test_train_refuses_tables_without_the_columns(
-    words: str, message: str, refused: Refused
-) -> None:
+def test_train_refuses_tables_without_the_columns(words: str, message: str, refused: Ran) -> None:
     sides = "--data.train.source none --data.train.target none"
     line = f"train config.yaml --folder new {sides} --data.train.path {words}"
     assert refused(line) == message
@@ -360,7 +323,7 @@ def test_train_refuses_tables_without_the_columns(
 # --- train: again
 
 
-def test_a_changed_configuration_is_told_key_by_key(refused: Refused) -> None:
+def test_a_changed_configuration_is_told_key_by_key(refused: Ran) -> None:
     text = refused("train config.yaml --model.encoder.hidden_size 16 --train.seed 3")
     assert text.startswith(
         "run was begun with another configuration (model.encoder.hidden_size: 8 -> 16; "
@@ -368,7 +331,7 @@ def test_a_changed_configuration_is_told_key_by_key(refused: Refused) -> None:
     )
 
 
-def test_other_data_are_told(refused: Refused) -> None:
+def test_other_data_are_told(refused: Ran) -> None:
     words = "--data.train.source test.de --data.train.target test.en"
     assert "data.train: other content" in refused(f"train config.yaml {words}")
 
@@ -492,7 +455,7 @@ def test_an_unnamed_run_is_named_after_its_folder(tmp_path: Path, ran: Ran) -> N
         ),
     ],
 )
-def test_translate_refuses(words: str, message: str, refused: Refused) -> None:
+def test_translate_refuses(words: str, message: str, refused: Ran) -> None:
     assert refused(f"translate {words}") == message
 
 
@@ -531,7 +494,7 @@ def test_standard_output_by_its_name_is_not_replaced(tmp_path: Path, ran: Ran) -
     assert log.read_text(encoding="utf-8") == f"written before\n{expected}"
 
 
-def test_a_full_disk(refused: Refused) -> None:
+def test_a_full_disk(refused: Ran) -> None:
     message = "/dev/full: cannot be written (No space left on device)"
     assert refused("translate run test.de --output /dev/full", code=74) == message
 
@@ -612,7 +575,7 @@ def test_a_reader_that_has_enough(
 
 @pytest.mark.parametrize("content", [b"", None])
 def test_no_standard_input(
-    content: bytes | None, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    content: bytes | None, refused: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = None if content is None else io.TextIOWrapper(io.BytesIO(content))
     monkeypatch.setattr(sys, "stdin", stream)
@@ -801,7 +764,7 @@ def test_lines_of_several_sentences_are_told_of_once(
     ],
 )
 def test_splitting_refuses(
-    words: str, message: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    words: str, message: str, refused: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sentencex", None)
     assert refused(f"translate run test.de {words}") == message
@@ -859,12 +822,12 @@ def test_splitting_refuses(
         ),
     ],
 )
-def test_generate_refuses(words: str, message: str, refused: Refused) -> None:
+def test_generate_refuses(words: str, message: str, refused: Ran) -> None:
     assert refused(f"generate lm {words}") == message
     assert refused(f"generate lm --format jsonl {words}") == message
 
 
-def test_verbs_of_other_tasks(refused: Refused) -> None:
+def test_verbs_of_other_tasks(refused: Ran) -> None:
     assert refused("generate run") == (
         "run: its task is translation, which has no `generate`; it has translate, evaluate, "
         "score-pairs, rerank, compare, data check, data clean"
@@ -1143,7 +1106,7 @@ def test_pairs_are_read_with_the_columns_of_the_runs_own_files(
         ("score test.en --reference tset.en", "tset.en does not exist; did you mean 'test.en'?"),
     ],
 )
-def test_evaluate_and_score_refuse(line: str, message: str, refused: Refused) -> None:
+def test_evaluate_and_score_refuse(line: str, message: str, refused: Ran) -> None:
     assert refused(line) == message
 
 
@@ -1199,7 +1162,7 @@ def test_evaluate_cuts_texts_into_the_documents_of_the_configuration(
     assert tokens("--documents file --text text.txt", valid="line") == whole
 
 
-def test_evaluate_needs_a_text(ran: Ran, refused: Refused, tmp_path: Path) -> None:
+def test_evaluate_needs_a_text(ran: Ran, refused: Ran, tmp_path: Path) -> None:
     config = {**yaml.safe_load(TEXT_CONFIG), "folder": f"{tmp_path}/lists"}
     del config["data"]["train"], config["data"]["valid"]
     seq2seq.train(config, data={"train": [TEXT], "valid": [TEXT]})
@@ -1218,7 +1181,7 @@ def test_mistakes_follow_the_scores(ran: Ran) -> None:
     assert "\n\nerror rates by characters of the source\n" in both
 
 
-def test_an_ensemble_of_runs(ran: Ran, refused: Refused, tmp_path: Path) -> None:
+def test_an_ensemble_of_runs(ran: Ran, refused: Ran, tmp_path: Path) -> None:
     train = "train config.yaml --train.steps 2"
     ran(f"{train} --train.seed 2 --folder {tmp_path}/run")
     ran(f"{train} --target.tokenizer char --folder {tmp_path}/other")
@@ -1236,7 +1199,7 @@ def test_an_ensemble_of_runs(ran: Ran, refused: Refused, tmp_path: Path) -> None
     assert refused("translate run test.de --ensemble rnu").endswith("; did you mean 'run'?")
 
 
-def test_evaluate_needs_a_test_set(refused: Refused, tmp_path: Path) -> None:
+def test_evaluate_needs_a_test_set(refused: Ran, tmp_path: Path) -> None:
     shutil.copytree("run", tmp_path / "run")
     path = tmp_path / "run" / "config.yaml"
     settings = yaml.safe_load(path.read_text())
@@ -1271,7 +1234,7 @@ def test_info_describes_a_language_model(ran: Ran) -> None:
     assert any(line.startswith("input.weight ") for line in lines)
 
 
-def test_info_refuses_what_is_no_run(refused: Refused) -> None:
+def test_info_refuses_what_is_no_run(refused: Ran) -> None:
     assert refused("info other").startswith("other: is not a run folder; expected a folder with")
     assert refused("info rnu").endswith("; did you mean 'run'?")
 
@@ -1318,7 +1281,7 @@ def test_yaml_loads_as_the_defaults(task: str, ran: Ran, tmp_path: Path) -> None
         ),
     ],
 )
-def test_config_refuses(words: str, message: str, refused: Refused) -> None:
+def test_config_refuses(words: str, message: str, refused: Ran) -> None:
     assert refused(f"config {words}") == message
 
 
@@ -1341,7 +1304,7 @@ def test_an_average_removes_no_checkpoints(ran: Ran, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", [0, 9, -1])
-def test_an_average_of_too_many(last: int, refused: Refused) -> None:
+def test_an_average_of_too_many(last: int, refused: Ran) -> None:
     assert refused(f"average run --last {last}") == (
         "--last: must be at least 1 and at most 3, the checkpoints that train.keep left, "
         f"got {last}"
@@ -1349,7 +1312,7 @@ def test_an_average_of_too_many(last: int, refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "best", "last", "step-0000001", "7"])
-def test_a_name_that_no_average_can_have(name: str, refused: Refused) -> None:
+def test_a_name_that_no_average_can_have(name: str, refused: Ran) -> None:
     assert refused(f"average run --name '{name}'") == (
         "--name: must be letters, digits, dots and dashes, begin with a letter, "
         f"and be none of best, last and step-..., got {name!r}"
@@ -1413,12 +1376,12 @@ def test_a_tokenizer_and_back(ran: Ran, tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_tokenizer_refuses(words: str, message: str, refused: Refused) -> None:
+def test_tokenizer_refuses(words: str, message: str, refused: Ran) -> None:
     assert refused(f"tokenizer {words}") == message
 
 
 @pytest.mark.parametrize("word", ["x", "-1", "11", "²", "9" * 5000])
-def test_ids_that_are_none(word: str, refused: Refused, tmp_path: Path) -> None:
+def test_ids_that_are_none(word: str, refused: Ran, tmp_path: Path) -> None:
     (tmp_path / "ids").write_text(f"8 4\n5 {word}\n")
     message = f"{tmp_path}/ids: line 2: {word!r} is not an id; accepted: 0 to 10"
     assert refused(f"tokenizer decode run/pipeline/source {tmp_path}/ids") == message
@@ -1445,7 +1408,7 @@ def test_data_check_of_the_bundled_corpus(ran: Ran, monkeypatch: pytest.MonkeyPa
     assert out.splitlines()[1].split()[:2] == ["pairs", "50"]
 
 
-def test_data_check_needs_data(refused: Refused) -> None:
+def test_data_check_needs_data(refused: Ran) -> None:
     message = "data.train: is required; name a CONFIG, or give --data.train.source and .target"
     assert refused("data check") == message
 
@@ -1474,7 +1437,7 @@ FIRST_WORDS = dict.fromkeys(name.split()[0] for name in all_verbs())
          "see `seq2seq train --help`"),
     ],
 )  # fmt: skip
-def test_slips_of_the_pen(line: str, message: str, refused: Refused) -> None:
+def test_slips_of_the_pen(line: str, message: str, refused: Ran) -> None:
     assert refused(line) == message
 
 
@@ -1489,7 +1452,7 @@ def test_debug_shows_where_it_happened(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
 
 
-def test_ctrl_c(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c(refused: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -1509,7 +1472,7 @@ def test_ctrl_c(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_signal_leaves_nothing_half_written(
-    line: str, place: str, refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    line: str, place: str, refused: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def stop(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -1525,9 +1488,7 @@ def test_a_signal_leaves_nothing_half_written(
     assert not list(Path("cache").rglob("*.tmp-*"))
 
 
-def test_a_full_disk_below_standard_output(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_below_standard_output(refused: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     with suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr(sys, "stdout", full)
         message = "standard output: No space left on device"

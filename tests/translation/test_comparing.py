@@ -1,9 +1,8 @@
 """The verb ``compare``: runs are scored as they are by themselves, beside files of any kind."""
 
 import json
-import shlex
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from seq2seq.evaluation.comparison import TESTS
 from seq2seq.lists import FORMS
 from seq2seq.tasks.translation.translation import Translation
 from seq2seq.tasks.translation.translator import Translator
+from tests.conftest import Ran
 from tests.data.test_wmt import XML
 from tests.test_cli import forget_log
 
-Ran = Callable[..., str]
 KNOWN = {
     "가": "가 감",
     "나": "나 날",
@@ -72,28 +71,6 @@ def _inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Translator, "__call__", translate)
     yield
     forget_log()
-
-
-@pytest.fixture
-def ran(capsys: pytest.CaptureFixture[str]) -> Ran:
-    def run(line: str, says: str = "") -> str:
-        code, found = main(shlex.split(line)), capsys.readouterr()
-        assert code == 0, found.err
-        assert says in found.err
-        return found.out
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Ran:
-    def run(line: str) -> str:
-        assert main(shlex.split(line)) == 2
-        *_, last = capsys.readouterr().err.splitlines()
-        assert last.startswith("seq2seq: ")
-        return last.removeprefix("seq2seq: ")
-
-    return run
 
 
 def rows(text: str) -> dict[tuple[str, str], Any]:
