@@ -7,7 +7,7 @@ included.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -33,6 +33,8 @@ from seq2seq.data.tables import (
     is_hub_id,
     load_from_disk,
     load_from_hub,
+    read_arrow,
+    read_parquet,
     read_rows,
 )
 from seq2seq.errors import ConfigError, DataError, PathText, as_texts, require
@@ -50,14 +52,18 @@ class TextConfig:
     files: tuple[PathText, ...] = ()
     """Text files (.gz too), or patterns such as **/*.py; sorted by name, each once."""
     path: PathText | None = None
-    """Instead of files: a JSONL file (.gz too), a folder written by datasets' save_to_disk, or a
-    hub id owner/name."""
+    """Instead of files: a JSONL file (.gz too), a Parquet or Arrow file, a folder written by
+    datasets' save_to_disk, or a hub id owner/name."""
     column: str = "text"
     """Column of the texts in path. Dots reach into nested columns."""
     split: str = "train"
     """Split of a hub data set, or of a folder with several."""
     revision: str | None = None
     """Commit, tag or branch of a hub data set."""
+    configuration: str | None = None
+    """Configuration of a hub data set, such as wikitext-2-raw-v1."""
+    data_files: str | tuple[str, ...] = ()
+    """Files of a hub data set, or patterns; none: those that it names itself."""
     documents: Unit = "file"
     """What a document is: all of a file (or of a row of path), one line, or a paragraph: the lines
     up to a blank one. Nothing is learned across documents, and blank ones are left out."""
@@ -226,12 +232,22 @@ def _find(patterns: Sequence[str], folder: Path) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def _open_jsonl(config: TextConfig, path: str, folder: Path) -> Texts:
+Rows: TypeAlias = Iterable[tuple[str, Mapping[str, object] | None]]
+ROWS: Mapping[str, tuple[str, Callable[[Path, Sequence[str]], Rows]]] = {
+    **dict.fromkeys(JSONL_SUFFIXES, ("jsonl", lambda path, _: read_objects(path))),
+    ".parquet": ("parquet", read_parquet),
+    **dict.fromkeys((".arrow", ".feather"), ("arrow", read_arrow)),
+}
+"""What reads the rows of a file, by how its name ends; and what its format is called."""
+
+
+def _open_rows(config: TextConfig, path: str, folder: Path) -> Texts:
     file, column = rereadable(folder, path), config.column
+    kind, read = ROWS[suffix_of(path)]
     return _texts(
         str(file),
-        lambda: _of_objects(file, column),
-        lambda: digest_of(f"jsonl {column}", file),
+        lambda: _of_rows(read(file, [column]), column),
+        lambda: digest_of(f"{kind} {column}", file),
         config,
     )
 
@@ -242,8 +258,9 @@ def _open_folder(config: TextConfig, path: str, folder: Path) -> Texts:
 
 
 def _open_hub(config: TextConfig, path: str, folder: Path) -> Texts:
-    table = load_from_hub(HubPlace(path, config.split, config.revision), "files to text files")
-    return _of_table(path, table, config)
+    files = (config.data_files,) if isinstance(config.data_files, str) else config.data_files
+    place = HubPlace(path, config.split, config.revision, config.configuration, files)
+    return _of_table(path, load_from_hub(place, "files to text files"), config)
 
 
 def _of_table(name: str, table: Table, config: TextConfig) -> Texts:
@@ -257,20 +274,25 @@ def _of_table(name: str, table: Table, config: TextConfig) -> Texts:
 
 
 def _open_path(config: TextConfig, path: str, folder: Path) -> Texts:
-    if suffix_of(path) in JSONL_SUFFIXES:
-        return _open_jsonl(config, path, folder)
+    hub = is_hub_id(path, folder)
+    for key in ("configuration", "data_files"):
+        value = getattr(config, key)
+        require(hub or not value, key, "left out unless path is a hub id", value)
+    if suffix_of(path) in ROWS:
+        return _open_rows(config, path, folder)
     if (folder / path).is_dir():
         return _open_folder(config, path, folder)
-    if is_hub_id(path, folder):
+    if hub:
         return _open_hub(config, path, folder)
+    named = ", ".join(f"*{suffix}" for suffix in ROWS)
     raise ConfigError(
-        f"path: must be a .jsonl file, a folder written by datasets' save_to_disk or a hub id "
-        f"owner/name, got {path!r}; text files belong in files"
+        f"path: must be a file named {named}, a folder written by datasets' save_to_disk or a hub "
+        f"id owner/name, got {path!r}; text files belong in files"
     )
 
 
-def _of_objects(path: Path, column: str) -> Iterator[Document]:
-    for where, row in read_objects(path):
+def _of_rows(rows: Rows, column: str) -> Iterator[Document]:
+    for where, row in rows:
         if row is not None:
             yield _blocks(text_of(row, column, where))
 

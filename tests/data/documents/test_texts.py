@@ -3,15 +3,18 @@ import json
 import logging
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from seq2seq.data.documents.texts import TextConfig, Texts, Unit, open_texts, pieces
+from seq2seq.data.documents.texts import ROWS, TextConfig, Texts, Unit, open_texts, pieces
 from seq2seq.data.files import read_text
 from seq2seq.errors import ConfigError, DataError
 
@@ -289,6 +292,51 @@ def test_a_share_without_text_is_refused(tmp_path: Path) -> None:
 # --- rows of tables
 
 
+@pytest.mark.parametrize("suffix", ROWS)
+def test_rows_of_files(suffix: str, tmp_path: Path) -> None:
+    table = pa.table({"text": ["a\nb", " ", "c"], "page": [{"body": "x"}] * 3})
+    path = tmp_path / f"rows{suffix}"
+    if ROWS[suffix][0] == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    elif ROWS[suffix][0] == "parquet":
+        parquet.write_table(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    texts = open_texts(TextConfig(path=path.name), tmp_path)
+    assert read(texts) == ["a\nb", "c"]
+    assert read(open_texts(TextConfig(path=path.name, column="page.body"), tmp_path)) == ["x"] * 3
+    lines = TextConfig(path=path.name, documents="line")
+    assert read(open_texts(lines, tmp_path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("key", ["configuration", "data_files"])
+def test_what_only_a_hub_has(key: str, tmp_path: Path) -> None:
+    write(tmp_path / "rows.jsonl", '{"text": "a"}')
+    message = f"^{key}: must be left out unless path is a hub id, got 'x'$"
+    with pytest.raises(ConfigError, match=message):
+        open_texts(replace(TextConfig(path="rows.jsonl"), **{key: "x"}), tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_configuration_and_files_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    asked = []
+
+    def load_dataset(path: str, /, **chosen: object) -> Any:
+        asked.append((path, chosen))
+        return datasets.Dataset.from_dict({"text": ["a"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    config = TextConfig(path="owner/name", configuration="raw", data_files=("a.txt",))
+    assert read(open_texts(config, tmp_path)) == ["a"]
+    ((name, chosen),) = asked
+    assert name == "owner/name"
+    assert (chosen["name"], chosen["data_files"]) == ("raw", ["a.txt"])
+
+
 def test_jsonl(tmp_path: Path) -> None:
     rows: list[Any] = [{"text": "a\r\n\nb"}, {"text": " "}, {"text": "c"}]
     content = "\n".join(json.dumps(row) for row in rows[:2]) + f"\n\n{json.dumps(rows[2])}\n"
@@ -378,8 +426,9 @@ def test_an_unreachable_hub_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("path", ["book.txt", "pairs.tsv"])
 def test_a_path_of_another_format_is_refused(path: str, tmp_path: Path) -> None:
     message = (
-        "^path: must be a .jsonl file, a folder written by datasets' save_to_disk or a hub id "
-        f"owner/name, got '{path}'; text files belong in files$"
+        r"^path: must be a file named \*.jsonl, \*.ndjson, \*.parquet, \*.arrow, \*.feather, a "
+        "folder written by datasets' save_to_disk or a hub id owner/name, "
+        f"got '{path}'; text files belong in files$"
     )
     with pytest.raises(ConfigError, match=message):
         open_texts(TextConfig(path=path), tmp_path)
